@@ -1,0 +1,245 @@
+//! The command line: clap types only, every value parsed to its type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::age::Age;
+use crate::model::RegistryAddress;
+use crate::reference::{Pattern, Reference};
+
+/// The command line as Docker passes it on: its global flags, this plugin's name, and the rest.
+#[derive(Debug, Parser)]
+#[command(
+    name = "docker",
+    bin_name = "docker",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) plugin: Plugin,
+}
+
+/// Docker's own flags, which stand before the plugin's name.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Globals {
+    /// Location of client config files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of the context to use to connect to the engine
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Enable debug mode: say every request
+    #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = clap::ArgAction::Set)]
+    pub(crate) debug: bool,
+    /// Engine socket to connect to
+    #[arg(short = 'H', long = "host", value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Set the logging level
+    #[arg(short, long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Use TLS to connect to the engine; implied by --tlsverify
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) tls: Option<bool>,
+    /// Use TLS and verify the engine
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) tlsverify: Option<bool>,
+    /// Trust certs signed only by this CA
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscacert: Option<PathBuf>,
+    /// Path to TLS certificate file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlscert: Option<PathBuf>,
+    /// Path to TLS key file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlskey: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Prune a private registry and get its space back
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Registry {
+        #[command(subcommand)]
+        command: Command,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Remove what no rule keeps, collect the garbage, restart and verify
+    Prune(Prune),
+    /// List repositories and tags
+    #[command(visible_alias = "list")]
+    Ls(Ls),
+    /// Remove tags, digests or whole repositories
+    Rm(Rm),
+    /// Collect garbage, restart and verify
+    Gc(Gc),
+    /// Check that every tag resolves and that everything it needs is there
+    Verify(Verify),
+    /// Print a shell function that makes `docker registry-prune` work
+    ShellFunction,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Repositories and tags to look at: `team/*`, `app:v1.*` (default: the whole registry)
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<Pattern>,
+    /// Keep the newest N tags of each repository, by creation date
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = keep_count)]
+    pub(crate) keep: Option<u32>,
+    /// Remove only what was created longer ago: `30d`, `12h`, `6mo`
+    #[arg(long, value_name = "AGE", allow_hyphen_values = true)]
+    pub(crate) older_than: Option<Age>,
+    /// Keep what matches: `team/app`, `app:v1.*`, `:latest` for a tag in every repository
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<Pattern>,
+    /// Do not collect garbage: the space comes back with the next `docker registry gc`
+    #[arg(long)]
+    pub(crate) no_gc: bool,
+    #[command(flatten)]
+    pub(crate) change: Change,
+    #[command(flatten)]
+    pub(crate) window: Window,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Repositories and tags to list: `team/*`, `app:v1.*` (default: the whole registry)
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<Pattern>,
+    /// Only show references
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Do not shorten digests
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// A tag (`app:1.2`), a digest (`app@sha256:…`, with every tag on it) or a whole repository (`app`)
+    #[arg(value_name = "REF", required = true)]
+    pub(crate) references: Vec<Reference>,
+    /// Collect the garbage afterwards, restart and verify
+    #[arg(long)]
+    pub(crate) gc: bool,
+    #[command(flatten)]
+    pub(crate) change: Change,
+    #[command(flatten)]
+    pub(crate) window: Window,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) change: Change,
+    #[command(flatten)]
+    pub(crate) window: Window,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Repositories and tags to check: `team/*`, `app:v1.*` (default: the whole registry)
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<Pattern>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What every command that changes something takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Change {
+    /// Show what would be done and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not prompt for confirmation
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// How garbage is collected.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Window {
+    /// How to collect: with the registry stopped, or live in the running container followed by a restart (pushes
+    /// meanwhile can be lost)
+    #[arg(long, value_enum, default_value_t = GcMode::Offline, value_name = "MODE")]
+    pub(crate) gc_mode: GcMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GcMode {
+    Offline,
+    Live,
+}
+
+/// Which registry, and how to reach it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Access {
+    /// Address of the registry, when no argument names it
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) registry: Option<RegistryAddress>,
+    /// Name or id of the registry's container, when it cannot be found by its published port
+    #[arg(long, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+    /// Accept a certificate that cannot be verified, and plain HTTP
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Requests to the registry at one time
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) concurrency: u16,
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Output {
+    /// Format of the result: a table for people, or one JSON document
+    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Say why for each tag
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+fn keep_count(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(0) => Err(
+            "0 would empty every repository; remove whole repositories with `docker registry rm REPO`"
+                .to_owned(),
+        ),
+        Ok(count) => Ok(count),
+        Err(_) => {
+            Err("give the number of tags to keep in each repository: a whole number, 1 or more".to_owned())
+        }
+    }
+}

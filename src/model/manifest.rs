@@ -1,0 +1,271 @@
+//! Manifests of every kind, parsed from the bytes a registry gave.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, Created, Digest, printable};
+
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const SCHEMA1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
+
+/// Every manifest type this tool reads, in the order in which it asks for them.
+pub(crate) const ACCEPTED: [&str; 4] = [DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ManifestKind {
+    /// Names a config and layers: an image, a chart, a signature or another artifact.
+    Image,
+    /// Names other manifests: an OCI index or a Docker manifest list.
+    Index,
+    /// Docker's first format. Recognised, and always kept.
+    Schema1,
+}
+
+/// A manifest as the registry holds it. `raw` is what its digest was made from.
+#[derive(Debug, Clone)]
+pub(crate) struct Manifest {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) kind: ManifestKind,
+    pub(crate) config: Option<Descriptor>,
+    pub(crate) layers: Vec<Descriptor>,
+    /// The entries of an index, in its order. `BuildKit` caches list blobs here: see [`Descriptor::is_manifest`].
+    pub(crate) children: Vec<Descriptor>,
+    pub(crate) subject: Option<Descriptor>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) raw: Arc<[u8]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: ByteSize,
+    pub(crate) platform: Option<Platform>,
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Foreign layers name addresses outside the registry, which need not hold them.
+    pub(crate) is_foreign: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Platform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+}
+
+/// What an image's config says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageFacts {
+    pub(crate) created: Option<String>,
+    pub(crate) platform: Option<Platform>,
+}
+
+impl Manifest {
+    /// Parses `raw`, which the registry served as `media_type`. The digest is the caller's to verify.
+    pub(crate) fn parse(digest: Digest, media_type: &str, raw: &[u8]) -> Result<Self, String> {
+        let wire: WireManifest = serde_json::from_slice(raw)
+            .map_err(|error| format!("not a manifest: {}", printable(&error.to_string())))?;
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        let kind = kind_of(media_type, &wire)?;
+        let descriptors = |list: Vec<WireDescriptor>| {
+            list.into_iter()
+                .map(Descriptor::try_from)
+                .collect::<Result<Vec<_>, _>>()
+        };
+        if kind == ManifestKind::Schema1 {
+            return Ok(Self::without_references(digest, media_type, raw));
+        }
+        Ok(Self {
+            digest,
+            media_type: wire.media_type.unwrap_or_else(|| media_type.to_owned()),
+            kind,
+            config: wire.config.map(Descriptor::try_from).transpose()?,
+            layers: descriptors(wire.layers.unwrap_or_default())?,
+            children: descriptors(wire.manifests.unwrap_or_default())?,
+            subject: wire.subject.map(Descriptor::try_from).transpose()?,
+            annotations: wire.annotations.unwrap_or_default(),
+            raw: raw.into(),
+        })
+    }
+
+    fn without_references(digest: Digest, media_type: &str, raw: &[u8]) -> Self {
+        Self {
+            digest,
+            media_type: media_type.to_owned(),
+            kind: ManifestKind::Schema1,
+            config: None,
+            layers: Vec::new(),
+            children: Vec::new(),
+            subject: None,
+            annotations: BTreeMap::new(),
+            raw: raw.into(),
+        }
+    }
+
+    /// The manifest's own size.
+    pub(crate) fn size(&self) -> ByteSize {
+        ByteSize(self.raw.len() as u64)
+    }
+
+    /// Config, layers, and those entries of an index that are blobs: what the registry must hold beside manifests.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.config
+            .iter()
+            .chain(&self.layers)
+            .chain(self.children.iter().filter(|child| !child.is_manifest()))
+    }
+
+    /// Those entries of an index that are manifests.
+    pub(crate) fn child_manifests(&self) -> impl Iterator<Item = &Descriptor> {
+        self.children.iter().filter(|child| child.is_manifest())
+    }
+}
+
+impl Descriptor {
+    /// Whether this names a manifest. A cache that `BuildKit` exports lists its *layers* in an index, and a 2.x registry
+    /// unlinks a layer that is deleted as a manifest, so nothing else may be treated as one.
+    pub(crate) fn is_manifest(&self) -> bool {
+        ACCEPTED.contains(&self.media_type.as_str()) || SCHEMA1.contains(&self.media_type.as_str())
+    }
+}
+
+impl ImageFacts {
+    /// Reads an image's config. Artifacts have configs of other kinds: those simply say nothing.
+    pub(crate) fn parse(config: &[u8]) -> Self {
+        let wire: WireConfig = serde_json::from_slice(config).unwrap_or_default();
+        let platform = match (wire.os, wire.architecture) {
+            (Some(os), Some(architecture)) if !os.is_empty() && !architecture.is_empty() => Some(Platform {
+                os,
+                architecture,
+                variant: wire.variant,
+            }),
+            _ => None,
+        };
+        Self {
+            created: wire.created,
+            platform,
+        }
+    }
+
+    pub(crate) fn created(&self, now: jiff::Timestamp) -> Created {
+        match &self.created {
+            Some(text) => Created::parse(text, now),
+            None => Created::unknown("its config has no date"),
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", printable(&self.os), printable(&self.architecture))?;
+        match &self.variant {
+            Some(variant) if !variant.is_empty() => write!(f, "/{}", printable(variant)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireManifest {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    config: Option<WireDescriptor>,
+    layers: Option<Vec<WireDescriptor>>,
+    manifests: Option<Vec<WireDescriptor>>,
+    subject: Option<WireDescriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireDescriptor {
+    media_type: Option<String>,
+    digest: String,
+    size: u64,
+    platform: Option<WirePlatform>,
+    annotations: Option<BTreeMap<String, String>>,
+    urls: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct WirePlatform {
+    os: Option<String>,
+    architecture: Option<String>,
+    variant: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct WireConfig {
+    created: Option<String>,
+    os: Option<String>,
+    architecture: Option<String>,
+    variant: Option<String>,
+}
+
+impl TryFrom<WireDescriptor> for Descriptor {
+    type Error = String;
+    fn try_from(wire: WireDescriptor) -> Result<Self, String> {
+        let media_type = wire.media_type.unwrap_or_default();
+        Ok(Self {
+            is_foreign: wire.urls.is_some_and(|urls| !urls.is_empty()) || media_type.contains(".foreign."),
+            media_type,
+            digest: wire
+                .digest
+                .parse()
+                .map_err(|error: super::InvalidName| error.to_string())?,
+            size: ByteSize(wire.size),
+            platform: wire.platform.and_then(|platform| {
+                Some(Platform {
+                    os: platform.os?,
+                    architecture: platform.architecture?,
+                    variant: platform.variant,
+                })
+            }),
+            annotations: wire.annotations.unwrap_or_default(),
+        })
+    }
+}
+
+/// The type of the answer, checked against the document: a proxy's error page or a converted manifest must not pass.
+fn kind_of(media_type: &str, wire: &WireManifest) -> Result<ManifestKind, String> {
+    if SCHEMA1.contains(&media_type) || wire.schema_version == Some(1) {
+        return Ok(ManifestKind::Schema1);
+    }
+    if wire.schema_version != Some(2) {
+        return Err("not a manifest: no `schemaVersion` 2".to_owned());
+    }
+    let said = if ACCEPTED.contains(&media_type) {
+        Some(media_type)
+    } else {
+        wire.media_type.as_deref()
+    };
+    if let Some(inside) = &wire.media_type
+        && said.is_some_and(|said| said != inside)
+    {
+        return Err(format!(
+            "served as `{}` but says it is `{}`",
+            printable(media_type),
+            printable(inside)
+        ));
+    }
+    match said {
+        Some(DOCKER_LIST | OCI_INDEX) if wire.manifests.is_some() => Ok(ManifestKind::Index),
+        Some(DOCKER_MANIFEST | OCI_MANIFEST) if wire.config.is_some() => Ok(ManifestKind::Image),
+        _ => Err(format!(
+            "a manifest of the unknown type `{}`",
+            printable(media_type)
+        )),
+    }
+}

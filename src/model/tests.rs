@@ -1,0 +1,169 @@
+use super::*;
+
+#[test]
+fn sizes_read_as_docker_writes_them() {
+    for (bytes, text) in [
+        (0, "0B"),
+        (999, "999B"),
+        (1000, "1kB"),
+        (1234, "1.234kB"),
+        (61_300_000, "61.3MB"),
+        (999_960, "1MB"),
+        (123_456_789, "123.5MB"),
+        (5_000_000_000_000, "5TB"),
+    ] {
+        assert_eq!(ByteSize(bytes).to_string(), text);
+    }
+}
+
+#[test]
+fn names_follow_the_specification() {
+    for good in ["app", "team/app", "a/b/c", "a.b_c__d-e--f", "0/1"] {
+        assert!(good.parse::<Repository>().is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "App",
+        "a//b",
+        "/a",
+        "a/",
+        "../x",
+        "a/..",
+        "a___b",
+        "a._b",
+        "-a",
+        "a b",
+        "a\u{1b}[31m",
+    ] {
+        assert!(bad.parse::<Repository>().is_err(), "{bad}");
+    }
+    for good in ["latest", "v1.0.0", "_x", "1-rc.1"] {
+        assert!(good.parse::<Tag>().is_ok(), "{good}");
+    }
+    for bad in ["", ".x", "-x", "a/b", "a:b", "a b"] {
+        assert!(bad.parse::<Tag>().is_err(), "{bad}");
+    }
+    for bad in ["sha256:abc", "md5:00", "sha256", "sha256:ABCDEF"] {
+        assert!(bad.parse::<Digest>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_address_knows_its_parts() {
+    let parts = |text: &str| {
+        let address: RegistryAddress = text.parse().unwrap();
+        (
+            address.hostname().to_owned(),
+            address.port(),
+            address.is_loopback(),
+            address.scheme,
+        )
+    };
+    assert_eq!(
+        parts("localhost:5000"),
+        ("localhost".into(), Some(5000), true, None)
+    );
+    assert_eq!(
+        parts("http://127.0.0.2:80/"),
+        ("127.0.0.2".into(), Some(80), true, Some(Scheme::Http))
+    );
+    assert_eq!(parts("[::1]:5000"), ("::1".into(), Some(5000), true, None));
+    assert_eq!(
+        parts("registry.example.com"),
+        ("registry.example.com".into(), None, false, None)
+    );
+    assert!("ftp://x".parse::<RegistryAddress>().is_err());
+    assert!("a/b".parse::<RegistryAddress>().is_err());
+}
+
+#[test]
+fn text_from_a_registry_cannot_move_the_cursor() {
+    assert_eq!(printable("a\u{1b}[2Jb\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}c");
+}
+
+#[test]
+fn dates_that_cannot_be_used_are_unknown() {
+    let now = "2026-01-02T00:00:00Z".parse().unwrap();
+    assert!(
+        Created::parse("2025-12-31T10:00:00.123456789Z", now)
+            .at()
+            .is_some()
+    );
+    assert!(Created::parse("2025-12-31T10:00:00+02:00", now).at().is_some());
+    for bad in [
+        "1970-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "1980-01-01T00:00:01Z",
+        "2027-01-01T00:00:00Z",
+        "yesterday",
+        "",
+    ] {
+        assert_eq!(Created::parse(bad, now).at(), None, "{bad}");
+    }
+}
+
+fn digest(letter: char) -> String {
+    format!("sha256:{}", letter.to_string().repeat(64))
+}
+
+fn parse(media_type: &str, body: &str) -> Result<Manifest, String> {
+    Manifest::parse(Digest::of(body.as_bytes()), media_type, body.as_bytes())
+}
+
+#[test]
+fn manifests_are_told_apart_by_type_and_content() {
+    let image = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{}","size":3}},"layers":[]}}"#,
+        digest('a')
+    );
+    assert_eq!(
+        parse(manifest::DOCKER_MANIFEST, &image).unwrap().kind,
+        ManifestKind::Image
+    );
+    assert_eq!(parse(manifest::OCI_MANIFEST, &image).unwrap().blobs().count(), 1);
+    assert!(
+        parse(manifest::OCI_INDEX, &image).is_err(),
+        "an index without entries is no index"
+    );
+    assert!(parse("text/html", &image).is_err());
+    assert!(parse(manifest::OCI_MANIFEST, "<html>").is_err());
+    assert!(parse(manifest::OCI_MANIFEST, "{}").is_err());
+    let schema1 = r#"{"schemaVersion":1,"name":"x"}"#;
+    assert_eq!(
+        parse(
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            schema1
+        )
+        .unwrap()
+        .kind,
+        ManifestKind::Schema1
+    );
+}
+
+#[test]
+fn layers_listed_in_an_index_are_not_manifests() {
+    let cache = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[
+            {{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{}","size":1}},
+            {{"mediaType":"{}","digest":"{}","size":2}}]}}"#,
+        manifest::OCI_INDEX,
+        digest('a'),
+        manifest::OCI_MANIFEST,
+        digest('b')
+    );
+    let index = parse(manifest::OCI_INDEX, &cache).unwrap();
+    assert_eq!(
+        index
+            .blobs()
+            .map(|blob| blob.digest.hex().to_owned())
+            .collect::<Vec<_>>(),
+        ["a".repeat(64)]
+    );
+    assert_eq!(
+        index
+            .child_manifests()
+            .map(|child| child.digest.hex().to_owned())
+            .collect::<Vec<_>>(),
+        ["b".repeat(64)]
+    );
+}
