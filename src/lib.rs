@@ -9,6 +9,8 @@ mod credentials;
 mod engine;
 mod error;
 mod model;
+mod plan;
 mod plugin;
+mod policy;
 mod reference;
 mod registry;

@@ -12,12 +12,16 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 pub(crate) mod created;
+pub(crate) mod holdings;
 pub(crate) mod manifest;
 pub(crate) mod size;
+pub(crate) mod snapshot;
 
 pub(crate) use created::Created;
+pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;
+pub(crate) use snapshot::{ManifestState, RepositoryState, RepositoryView, Snapshot, TagState};
 
 /// Why a piece of text is not the name it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -166,6 +166,13 @@ impl ImageFacts {
     }
 }
 
+impl Platform {
+    /// Build tools attach attestations to an index as manifests for `unknown/unknown`.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", printable(&self.os), printable(&self.architecture))?;

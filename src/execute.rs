@@ -1,0 +1,207 @@
+//! Carries out an approved plan. It decides nothing: a step is done as planned, or skipped because the world has
+//! changed since.
+//!
+//! Immediately before the first step in a repository its tags are listed and resolved again; afterwards they are
+//! listed once more, and what is missing must be exactly what was planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt};
+
+use crate::cancel::Cancel;
+use crate::confirm::Approved;
+use crate::model::{Digest, Holdings, Repository, Tag};
+use crate::outcome::{Fate, Outcome, RepositoryOutcome};
+use crate::plan::{RepositoryPlan, Step};
+use crate::registry::{Deletion, Registry};
+use crate::store::Store;
+use crate::ui::Ui;
+
+mod look;
+
+use look::Present;
+
+/// Repositories worked on at one time; the registry's own limit bounds the requests.
+const REPOSITORIES_AT_ONCE: usize = 4;
+/// Steps of one rank sent at one time; the registry's own limit bounds the requests.
+const STEPS_AT_ONCE: usize = 64;
+
+pub(crate) async fn execute(approved: Approved, registry: &Registry, store: Option<&Store<'_>>, cancel: &Cancel, ui: &Ui) -> Outcome {
+    let plan = approved.into_plan();
+    let progress = ui.progress("Deleting", plan.removed_manifest_count().max(plan.removed_tag_count()));
+    let work = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty());
+    let repositories = stream::iter(work)
+        .map(|repository| {
+            let executor = Executor { registry, store, cancel, plan: repository, kept: &plan.kept };
+            let progress = &progress;
+            async move {
+                let outcome = executor.run().await;
+                progress.advance(outcome.manifests.len().max(outcome.tags.len()));
+                (repository.repository.clone(), outcome)
+            }
+        })
+        .buffer_unordered(REPOSITORIES_AT_ONCE)
+        .collect()
+        .await;
+    Outcome { repositories }
+}
+
+struct Executor<'a> {
+    registry: &'a Registry,
+    store: Option<&'a Store<'a>>,
+    cancel: &'a Cancel,
+    plan: &'a RepositoryPlan,
+    kept: &'a Holdings,
+}
+
+impl Executor<'_> {
+    fn repository(&self) -> &Repository {
+        &self.plan.repository
+    }
+
+    async fn run(&self) -> RepositoryOutcome {
+        let mut outcome = RepositoryOutcome::default();
+        let present = match look::again(self.registry, self.store, self.plan, self.kept).await {
+            Ok(present) => present,
+            Err(error) => {
+                let why = Fate::Failed(format!("its tags could not be read again: {error:#}"));
+                self.plan.ranks.iter().flatten().for_each(|step| record(&mut outcome, step, &why));
+                return outcome;
+            }
+        };
+        let mut stopped: Option<String> = None;
+        for rank in &self.plan.ranks {
+            if self.cancel.is_cancelled() {
+                stopped.get_or_insert("interrupted".to_owned());
+            }
+            if let Some(why) = &stopped {
+                let fate = Fate::Skipped(why.clone());
+                rank.iter().for_each(|step| record(&mut outcome, step, &fate));
+                continue;
+            }
+            let fates: Vec<_> = stream::iter(rank)
+                .map(|step| {
+                    let present = &present;
+                    async move { (step, self.take(step, present).await) }
+                })
+                .buffer_unordered(STEPS_AT_ONCE)
+                .collect()
+                .await;
+            for (step, fates) in fates {
+                if matches!(step, Step::DeleteManifest { .. }) && !matches!(fates, Fates::All(Fate::Done)) {
+                    // What stays may need its parts.
+                    stopped.get_or_insert("a manifest that may need it stays".to_owned());
+                }
+                fates.record(&mut outcome, step);
+            }
+        }
+        self.look_after(&mut outcome).await;
+        outcome
+    }
+
+    async fn take(&self, step: &Step, present: &Present) -> Fates {
+        if self.cancel.is_cancelled() {
+            return Fates::All(Fate::Skipped("interrupted".to_owned()));
+        }
+        match step {
+            Step::DeleteTag { tag, expects } => Fates::All(match present.objection_to_untag(tag, expects.as_ref()) {
+                Some(why) => Fate::Skipped(why),
+                None => fate(self.registry.delete_tag(self.repository(), tag).await),
+            }),
+            Step::DeleteManifest { digest, expects } => Fates::All(match present.objection_to_delete(digest, expects) {
+                Some(why) => Fate::Skipped(why),
+                None => fate(self.registry.delete_manifest(self.repository(), digest).await),
+            }),
+            Step::Untag { tags, placeholder } => {
+                let put = stream::iter(tags).map(|(tag, expects)| async move {
+                    let fate = match present.objection_to_untag(tag, expects.as_ref()) {
+                        Some(why) => Err(Fate::Skipped(why)),
+                        None => self
+                            .registry
+                            .put_manifest(self.repository(), tag, crate::plan::placeholder::Placeholder::MEDIA_TYPE, &placeholder.raw)
+                            .await
+                            .map_err(|error| Fate::Failed(error.to_string())),
+                    };
+                    (tag.clone(), fate)
+                });
+                let put: Vec<(Tag, Result<(), Fate>)> = put.buffer_unordered(STEPS_AT_ONCE).collect().await;
+                // A put that failed may have had its effect all the same, so the placeholder goes whatever was said.
+                let attempted = put.iter().any(|(_, fate)| !matches!(fate, Err(Fate::Skipped(_))));
+                let untagged = if attempted {
+                    fate(self.registry.delete_manifest(self.repository(), &placeholder.digest).await)
+                } else {
+                    Fate::Done
+                };
+                Fates::PerTag(
+                    put.into_iter()
+                        .map(|(tag, fate)| match fate {
+                            Ok(()) => (tag, untagged.clone()),
+                            Err(fate) => (tag, fate),
+                        })
+                        .collect(),
+                )
+            }
+        }
+    }
+
+    /// Lists the tags once more. A tag that is there again was pushed meanwhile; a kept tag that is gone is an alarm.
+    async fn look_after(&self, outcome: &mut RepositoryOutcome) {
+        let listed: BTreeSet<Tag> = match self.registry.tags(self.repository()).await {
+            Ok(tags) => tags.into_iter().collect(),
+            // The last tag is gone, and with it, on some servers, the repository.
+            Err(error) if error.is_absent() => BTreeSet::new(),
+            Err(error) => {
+                for fate in outcome.tags.values_mut().filter(|fate| **fate == Fate::Done) {
+                    *fate = Fate::Failed(format!("the registry accepted it, but its tags could not be listed afterwards: {error}"));
+                }
+                return;
+            }
+        };
+        for (tag, fate) in outcome.tags.iter_mut().filter(|(tag, fate)| **fate == Fate::Done && listed.contains(tag)) {
+            *fate = Fate::Skipped(format!("`{tag}` is still listed: it was pushed again meanwhile"));
+        }
+        let kept = self.kept.tags.get(self.repository());
+        outcome.vanished = kept.into_iter().flat_map(BTreeMap::keys).filter(|tag| !listed.contains(tag)).cloned().collect();
+    }
+}
+
+fn fate(result: Result<Deletion, crate::registry::Error>) -> Fate {
+    match result {
+        // Already gone is what was wanted: someone else, or a request whose answer was lost.
+        Ok(Deletion::Done | Deletion::AlreadyAbsent) => Fate::Done,
+        Err(error) => Fate::Failed(error.to_string()),
+    }
+}
+
+/// The fates of one step: the same for all it touches, or one per tag.
+enum Fates {
+    All(Fate),
+    PerTag(Vec<(Tag, Fate)>),
+}
+
+impl Fates {
+    fn record(self, outcome: &mut RepositoryOutcome, step: &Step) {
+        match self {
+            Self::All(fate) => record(outcome, step, &fate),
+            Self::PerTag(fates) => outcome.tags.extend(fates),
+        }
+    }
+}
+
+fn record(outcome: &mut RepositoryOutcome, step: &Step, fate: &Fate) {
+    match step {
+        Step::DeleteTag { tag, .. } => {
+            outcome.tags.insert(tag.clone(), fate.clone());
+        }
+        Step::Untag { tags, .. } => outcome.tags.extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone()))),
+        Step::DeleteManifest { digest, expects } => {
+            outcome.manifests.insert(digest.clone(), fate.clone());
+            outcome.tags.extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
+        }
+    }
+}
+
+/// Which digests a step of this plan deletes.
+fn deleted(plan: &RepositoryPlan) -> BTreeSet<&Digest> {
+    plan.manifests.iter().map(|removal| &removal.digest).collect()
+}

@@ -1,0 +1,122 @@
+//! A repository's tags as they are immediately before its first step, and what they say against a step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::model::{Digest, Holdings, ManifestKind, Tag};
+use crate::plan::{RepositoryPlan, Step};
+use crate::registry::{Reference, Registry};
+use crate::store::Store;
+
+/// Where the tags that matter are now. Tags that go with their manifest need no second look: a tag that was moved off
+/// a digest survives the deletion of that digest.
+pub(super) struct Present {
+    tags: BTreeMap<Tag, Option<Digest>>,
+    /// Digests that something pushed since the plan needs.
+    needed: BTreeMap<Digest, Tag>,
+    /// A tag pushed since the plan whose needs are not fully known.
+    opaque: Option<Tag>,
+}
+
+/// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
+/// each tag that matters.
+pub(super) async fn again(
+    registry: &Registry,
+    store: Option<&Store<'_>>,
+    plan: &RepositoryPlan,
+    kept: &Holdings,
+) -> anyhow::Result<Present> {
+    let repository = &plan.repository;
+    let listed = registry.tags(repository).await?;
+    let stored = match store {
+        Some(store) => store.tags(repository).await.unwrap_or_default(),
+        None => BTreeMap::new(),
+    };
+    let lone = lone_tags(plan);
+    let planned: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
+    let matters = |tag: &Tag| lone.contains(tag) || !planned.contains(tag);
+    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed.into_iter().filter(|tag| matters(tag)))
+        .map(|tag| {
+            let stored = stored.get(&tag).cloned();
+            async move {
+                let digest = match stored {
+                    Some(digest) => Some(digest),
+                    None => registry.resolve(repository, &tag).await?,
+                };
+                anyhow::Ok((tag, digest))
+            }
+        })
+        .buffer_unordered(64)
+        .try_collect()
+        .await?;
+    let mut present = Present { tags, needed: BTreeMap::new(), opaque: None };
+    present.read_newcomers(registry, plan, kept).await?;
+    Ok(present)
+}
+
+/// The tags that are taken off a manifest which stays.
+fn lone_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
+    let mut tags = BTreeSet::new();
+    for step in plan.ranks.iter().flatten() {
+        match step {
+            Step::DeleteTag { tag, .. } => {
+                tags.insert(tag);
+            }
+            Step::Untag { tags: several, .. } => tags.extend(several.iter().map(|(tag, _)| tag)),
+            Step::DeleteManifest { .. } => {}
+        }
+    }
+    tags
+}
+
+impl Present {
+    /// Reads what was pushed since the plan: an index may name a manifest that is about to go.
+    async fn read_newcomers(&mut self, registry: &Registry, plan: &RepositoryPlan, kept: &Holdings) -> anyhow::Result<()> {
+        let known = kept.manifests.get(&plan.repository);
+        let doomed = super::deleted(plan);
+        let newcomers: Vec<(Tag, Digest)> = self
+            .tags
+            .iter()
+            .filter_map(|(tag, digest)| Some((tag.clone(), digest.clone()?)))
+            .filter(|(_, digest)| !known.is_some_and(|known| known.contains(digest)) && !doomed.contains(digest))
+            .collect();
+        for (tag, digest) in newcomers {
+            match registry.manifest(&plan.repository, Reference::Digest(&digest)).await? {
+                Some(manifest) if manifest.kind == ManifestKind::Image => {
+                    self.needed.extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
+                }
+                Some(manifest) if manifest.kind == ManifestKind::Index => {
+                    let unknown = manifest
+                        .child_manifests()
+                        .any(|child| !doomed.contains(&child.digest) && !known.is_some_and(|known| known.contains(&child.digest)));
+                    if unknown {
+                        self.opaque = Some(tag.clone());
+                    }
+                    self.needed.extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
+                }
+                _ => self.opaque = Some(tag),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &BTreeSet<Tag>) -> Option<String> {
+        let moved = self.tags.iter().find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
+        if let Some((tag, _)) = moved {
+            return Some(format!("tag `{tag}` was put on it since the plan"));
+        }
+        if let Some(tag) = self.needed.get(digest) {
+            return Some(format!("tag `{tag}`, pushed since the plan, needs it"));
+        }
+        self.opaque.as_ref().map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
+    }
+
+    pub(super) fn objection_to_untag(&self, tag: &Tag, expects: Option<&Digest>) -> Option<String> {
+        match self.tags.get(tag) {
+            None => Some("it is gone since the plan".to_owned()),
+            Some(now) if now.as_ref() == expects => None,
+            Some(_) => Some("it was pushed again since the plan".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a registry held when it was asked, including what could not be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    Created, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress, Repository,
+    Tag,
+};
+
+/// The date an image's maker wrote into its manifest.
+const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
+
+/// One reading of a registry, or of those of its repositories that a command needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) registry: RegistryAddress,
+    /// Whether every repository of the registry was read, so that bytes can be counted over all of it.
+    pub(crate) is_whole: bool,
+    /// Whether the server removes one tag by its name (Distribution 3.x); on 2.x one tag of several takes a placeholder.
+    pub(crate) deletes_tags_by_name: bool,
+    pub(crate) repositories: BTreeMap<Repository, RepositoryState>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum RepositoryState {
+    Read(RepositoryView),
+    /// Its tags could not be listed, and why.
+    Unreadable(String),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RepositoryView {
+    pub(crate) tags: BTreeMap<Tag, TagState>,
+    pub(crate) manifests: BTreeMap<Digest, ManifestState>,
+    /// What configs say, by the digest of the manifest; only where a command asked for it.
+    pub(crate) facts: BTreeMap<Digest, Result<ImageFacts, String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TagState {
+    At(Digest),
+    /// Listed, but the registry has no manifest for it.
+    Dangling,
+    /// Why it could not be read.
+    Unreadable(String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum ManifestState {
+    Read(Manifest),
+    /// An index names it, but the repository does not hold it (a sparse index).
+    Absent,
+    /// Why it could not be read.
+    Unreadable(String),
+}
+
+impl RepositoryView {
+    pub(crate) fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+        match self.manifests.get(digest) {
+            Some(ManifestState::Read(manifest)) => Some(manifest),
+            _ => None,
+        }
+    }
+
+    /// The tags that are at `digest`.
+    pub(crate) fn tags_at(&self, digest: &Digest) -> impl Iterator<Item = &Tag> {
+        self.tags
+            .iter()
+            .filter(move |(_, state)| matches!(state, TagState::At(at) if at == digest))
+            .map(|(tag, _)| tag)
+    }
+
+    /// `roots` and every manifest they reach through indexes of any depth, whether it could be read or not.
+    pub(crate) fn reachable<'a>(
+        &'a self,
+        roots: impl IntoIterator<Item = &'a Digest>,
+    ) -> BTreeSet<&'a Digest> {
+        let mut reached = BTreeSet::new();
+        let mut ahead: Vec<&Digest> = roots.into_iter().collect();
+        while let Some(digest) = ahead.pop() {
+            if reached.insert(digest) {
+                let children = self
+                    .manifest(digest)
+                    .into_iter()
+                    .flat_map(Manifest::child_manifests);
+                ahead.extend(children.map(|child: &Descriptor| &child.digest));
+            }
+        }
+        reached
+    }
+
+    /// When the image at `digest` was made: from its config, else its annotation; an index is as old as its newest
+    /// part.
+    pub(crate) fn created(&self, digest: &Digest, now: Timestamp) -> Created {
+        let Some(manifest) = self.manifest(digest) else {
+            return Created::unknown("its manifest could not be read");
+        };
+        let annotated = manifest
+            .annotations
+            .get(CREATED_ANNOTATION)
+            .map(|text| Created::parse(text, now));
+        match manifest.kind {
+            ManifestKind::Schema1 => Created::unknown("it is in Docker's first manifest format"),
+            ManifestKind::Image => match (self.facts.get(digest), annotated) {
+                (Some(Ok(facts)), annotated) => match (facts.created(now), annotated) {
+                    (Created::Unknown { .. }, Some(known @ Created::Known { .. })) => known,
+                    (from_config, _) => from_config,
+                },
+                (_, Some(annotated)) => annotated,
+                (Some(Err(why)), None) => Created::unknown(why.clone()),
+                (None, None) => Created::unknown("its config was not read"),
+            },
+            ManifestKind::Index => {
+                let newest = manifest
+                    .child_manifests()
+                    .filter(|child| child.digest != *digest)
+                    .filter_map(|child| self.created(&child.digest, now).at())
+                    .max();
+                match (annotated, newest) {
+                    (Some(known @ Created::Known { .. }), _) => known,
+                    (_, Some(at)) => Created::Known { at },
+                    _ => Created::unknown("no part of the index has a usable date"),
+                }
+            }
+        }
+    }
+
+    /// The platforms the image at `digest` runs on, in the index's order.
+    pub(crate) fn platforms(&self, digest: &Digest) -> Vec<Platform> {
+        let Some(manifest) = self.manifest(digest) else {
+            return Vec::new();
+        };
+        match manifest.kind {
+            ManifestKind::Index => manifest
+                .children
+                .iter()
+                .filter_map(|child| child.platform.clone())
+                .filter(|platform| !platform.is_unknown())
+                .collect(),
+            _ => self
+                .facts
+                .get(digest)
+                .and_then(|facts| facts.as_ref().ok()?.platform.clone())
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn read_repositories(&self) -> impl Iterator<Item = (&Repository, &RepositoryView)> {
+        self.repositories
+            .iter()
+            .filter_map(|(repository, state)| match state {
+                RepositoryState::Read(view) => Some((repository, view)),
+                RepositoryState::Unreadable(_) => None,
+            })
+    }
+
+    pub(crate) fn view(&self, repository: &Repository) -> Option<&RepositoryView> {
+        match self.repositories.get(repository) {
+            Some(RepositoryState::Read(view)) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// What could not be read, in words: nothing may be collected while any of it is unexplained, because what it
+    /// refers to is unknown. A tag that `goes` explains nothing any more.
+    pub(crate) fn unread(&self, goes: impl Fn(&Repository, &Tag) -> bool) -> Vec<String> {
+        let mut unread = Vec::new();
+        for (repository, state) in &self.repositories {
+            match state {
+                RepositoryState::Unreadable(why) => {
+                    unread.push(format!("`{repository}` could not be listed: {why}"))
+                }
+                RepositoryState::Read(view) => {
+                    for (tag, state) in view.tags.iter().filter(|(tag, _)| !goes(repository, tag)) {
+                        match state {
+                            TagState::Unreadable(why) => {
+                                unread.push(format!("`{repository}:{tag}` could not be read: {why}"));
+                            }
+                            TagState::Dangling => unread.push(format!(
+                                "`{repository}:{tag}` is listed, but the registry has no manifest for it; \
+                                 `docker registry rm {}/{repository}:{tag}` removes it",
+                                self.registry
+                            )),
+                            TagState::At(_) => {}
+                        }
+                    }
+                    for (digest, state) in &view.manifests {
+                        if let ManifestState::Unreadable(why) = state {
+                            unread.push(format!("`{repository}@{digest}` could not be read: {why}"));
+                        }
+                    }
+                }
+            }
+        }
+        unread
+    }
+}

@@ -1,0 +1,107 @@
+//! What became of each step. Partial failure is a result: it never hides what was done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{ByteSize, Digest, Repository, Tag};
+
+/// What a run did to tags and manifests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    pub(crate) repositories: BTreeMap<Repository, RepositoryOutcome>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RepositoryOutcome {
+    pub(crate) tags: BTreeMap<Tag, Fate>,
+    pub(crate) manifests: BTreeMap<Digest, Fate>,
+    /// Kept tags that were no longer listed afterwards.
+    pub(crate) vanished: Vec<Tag>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Done,
+    /// The world has changed since the plan, and how.
+    Skipped(String),
+    Failed(String),
+}
+
+impl Outcome {
+    fn fates(&self) -> impl Iterator<Item = &Fate> {
+        self.repositories.values().flat_map(|repository| repository.tags.values().chain(repository.manifests.values()))
+    }
+
+    pub(crate) fn tags_done(&self) -> usize {
+        self.repositories.values().flat_map(|repository| repository.tags.values()).filter(|fate| **fate == Fate::Done).count()
+    }
+
+    pub(crate) fn manifests_done(&self) -> usize {
+        self.repositories.values().flat_map(|repository| repository.manifests.values()).filter(|fate| **fate == Fate::Done).count()
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.fates().any(|fate| matches!(fate, Fate::Failed(_)))
+    }
+
+    pub(crate) fn has_vanished(&self) -> bool {
+        self.repositories.values().any(|repository| !repository.vanished.is_empty())
+    }
+
+    pub(crate) fn has_done_anything(&self) -> bool {
+        self.fates().any(|fate| *fate == Fate::Done)
+    }
+}
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verified {
+    pub(crate) tags: usize,
+    pub(crate) manifests: usize,
+    pub(crate) blobs: usize,
+    pub(crate) problems: Vec<Problem>,
+    /// What differs without being wrong: tags that were pushed meanwhile.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Problem {
+    pub(crate) repository: Repository,
+    /// The tags it harms.
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) what: String,
+    pub(crate) mend: String,
+}
+
+/// What became of the garbage.
+#[derive(Debug)]
+pub(crate) enum Collection {
+    /// The command collects nothing, or was told not to.
+    NotAsked,
+    /// The registry is no container of this engine: why, in words.
+    NotHere(String),
+    /// The collector was asked, and there is no garbage; the registry was not stopped for it.
+    NothingToCollect,
+    Done(Collected),
+    /// It did not happen, or not to its end; the kind of the error says how much it matters.
+    Failed(anyhow::Error),
+}
+
+/// What a collection did, as the collector and the store say.
+#[derive(Debug, Clone)]
+pub(crate) struct Collected {
+    pub(crate) container: String,
+    pub(crate) mode: &'static str,
+    /// Blobs that the collector found in use, and those that it removed.
+    pub(crate) marked: u64,
+    pub(crate) swept: u64,
+    /// Blobs it removed that the plan did not free: garbage from before.
+    pub(crate) beyond_plan: Vec<Digest>,
+    /// What differs between the certificate and the sweep.
+    pub(crate) remarks: Vec<String>,
+    /// Size of the store, where it could be measured.
+    pub(crate) before: Option<ByteSize>,
+    pub(crate) after: Option<ByteSize>,
+    /// How long the registry did not answer.
+    pub(crate) interruption: Option<Duration>,
+}

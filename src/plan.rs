@@ -1,0 +1,366 @@
+//! Turns a snapshot and a request into the steps that carry it out. Pure: no clock, no network, nothing printed.
+//!
+//! Verdicts are given per tag (`policy` for rules, `named` for what a person named). Here the digest graph says what
+//! they mean: a manifest goes when no kept tag reaches it; a tag whose manifest stays is taken off it alone; the
+//! children of a removed index go unless something kept needs them. Every plan is checked again by `audit`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::error::Failure;
+use crate::model::{
+    ByteSize, Digest, Holdings, RegistryAddress, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
+    TagState,
+};
+use crate::policy::{Kept, Removed, Rules, Verdict};
+use crate::reference::Reference;
+
+mod audit;
+mod graph;
+mod named;
+pub(crate) mod placeholder;
+mod space;
+#[cfg(test)]
+mod tests;
+
+/// What a command asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    Prune(Rules),
+    Remove(Vec<Reference>),
+    /// Nothing is removed; the garbage is collected.
+    Collect,
+}
+
+/// Everything a run will do, decided. Only [`make`] builds one, and only after the audit.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) registry: RegistryAddress,
+    /// In the order of their names.
+    pub(crate) repositories: Vec<RepositoryPlan>,
+    /// Repositories that could not be listed, and why: they are left alone.
+    pub(crate) unreadable: Vec<(Repository, String)>,
+    /// What must be whole afterwards.
+    pub(crate) kept: Holdings,
+    /// Bytes that only removed manifests hold, each blob counted once.
+    pub(crate) freed: ByteSize,
+    /// Whether the whole registry was read, so that no other repository can hold some of these bytes.
+    pub(crate) is_freed_exact: bool,
+    /// Why nothing may be collected: what could not be read might need what looks like garbage.
+    pub(crate) blockers: Vec<String>,
+    sealed: (),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RepositoryPlan {
+    pub(crate) repository: Repository,
+    pub(crate) tags: Vec<TagDecision>,
+    pub(crate) manifests: Vec<ManifestRemoval>,
+    /// Steps of one rank may run together; a rank begins when the one before has ended.
+    pub(crate) ranks: Vec<Vec<Step>>,
+    /// Bytes that come back from this repository alone: what no kept manifest of the snapshot needs.
+    pub(crate) freed: ByteSize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TagDecision {
+    pub(crate) tag: Tag,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) verdict: Verdict,
+}
+
+/// A manifest that goes, with what is needed to put it back until the garbage is collected.
+#[derive(Debug, Clone)]
+pub(crate) struct ManifestRemoval {
+    pub(crate) digest: Digest,
+    pub(crate) why: Why,
+    pub(crate) media_type: String,
+    pub(crate) raw: Arc<[u8]>,
+}
+
+/// Why a manifest goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// All its tags go.
+    Untagged(Vec<Tag>),
+    Named,
+    /// It was needed by a removed index only.
+    PartOf(Digest),
+}
+
+/// One change to the registry, with what must still be true when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Takes one tag off its manifest by name (3.x).
+    DeleteTag { tag: Tag, expects: Option<Digest> },
+    /// Takes tags off their manifests, which stay (2.x): each is moved to one placeholder, which is then deleted.
+    Untag {
+        tags: Vec<(Tag, Option<Digest>)>,
+        placeholder: placeholder::Placeholder,
+    },
+    /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it.
+    DeleteManifest { digest: Digest, expects: BTreeSet<Tag> },
+}
+
+/// Makes the plan and has it audited.
+pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Result<Plan, Failure> {
+    if let Request::Remove(references) = request {
+        named::check(snapshot, references)?;
+    }
+    let mut repositories = Vec::new();
+    let mut unreadable = Vec::new();
+    for (repository, state) in &snapshot.repositories {
+        match state {
+            RepositoryState::Read(view) => {
+                let decided = decide(request, repository, view, now);
+                repositories.push(plan_repository(snapshot, repository, view, decided, now)?);
+            }
+            RepositoryState::Unreadable(why) => unreadable.push((repository.clone(), why.clone())),
+        }
+    }
+    space::count(snapshot, &mut repositories);
+    let plan = assemble(snapshot, repositories, unreadable);
+    audit::check(&plan, snapshot).map_err(|faults| {
+        Failure::refused(format!("the plan failed its own check, so nothing was done: {}", faults.join("; ")))
+            .hint("this is a defect of this tool: please report it with the output of `docker registry ls --format json`")
+    })?;
+    Ok(plan)
+}
+
+fn assemble(
+    snapshot: &Snapshot,
+    repositories: Vec<RepositoryPlan>,
+    unreadable: Vec<(Repository, String)>,
+) -> Plan {
+    let going = Going::new(&repositories);
+    let kept = Holdings::without(
+        snapshot,
+        |repository, tag| going.tag(repository, tag),
+        |repository, digest| going.manifest(repository, digest),
+    );
+    let blockers = snapshot
+        .unread()
+        .into_iter()
+        .filter(|_| snapshot.is_whole)
+        .collect();
+    Plan {
+        registry: snapshot.registry.clone(),
+        freed: space::freed(snapshot, &repositories),
+        is_freed_exact: snapshot.is_whole && unreadable.is_empty(),
+        kept,
+        unreadable,
+        blockers,
+        repositories,
+        sealed: (),
+    }
+}
+
+/// The tags and manifests that go, for quick questions.
+struct Going<'a> {
+    tags: BTreeSet<(&'a Repository, &'a Tag)>,
+    manifests: BTreeSet<(&'a Repository, &'a Digest)>,
+}
+
+impl<'a> Going<'a> {
+    fn new(repositories: &'a [RepositoryPlan]) -> Self {
+        let tags = repositories
+            .iter()
+            .flat_map(|plan| plan.removed_tags().map(|tag| (&plan.repository, &tag.tag)))
+            .collect();
+        let manifests = repositories
+            .iter()
+            .flat_map(|plan| {
+                plan.manifests
+                    .iter()
+                    .map(|removal| (&plan.repository, &removal.digest))
+            })
+            .collect();
+        Self { tags, manifests }
+    }
+
+    fn tag(&self, repository: &Repository, tag: &Tag) -> bool {
+        self.tags.contains(&(repository, tag))
+    }
+
+    fn manifest(&self, repository: &Repository, digest: &Digest) -> bool {
+        self.manifests.contains(&(repository, digest))
+    }
+}
+
+/// The verdict on each tag, and the digests that were named themselves.
+struct Decided {
+    verdicts: BTreeMap<Tag, Verdict>,
+    named: BTreeSet<Digest>,
+}
+
+fn decide(request: &Request, repository: &Repository, view: &RepositoryView, now: Timestamp) -> Decided {
+    let mut decided = match request {
+        Request::Prune(rules) => match graph::ineligible(view) {
+            Some(why) if rules.remove_tags() => {
+                Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
+            }
+            _ => Decided {
+                verdicts: rules.judge(repository, view, now),
+                named: BTreeSet::new(),
+            },
+        },
+        Request::Remove(references) => named::judge(references, repository, view),
+        Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),
+    };
+    let finishes_interrupted = match request {
+        Request::Prune(rules) => rules.remove_tags() && graph::ineligible(view).is_none(),
+        Request::Remove(references) => references
+            .iter()
+            .any(|reference| reference.repository == *repository),
+        Request::Collect => false,
+    };
+    if finishes_interrupted {
+        for (tag, state) in &view.tags {
+            let TagState::At(digest) = state else { continue };
+            if view.manifest(digest).is_some_and(placeholder::is_one) {
+                decided
+                    .verdicts
+                    .insert(tag.clone(), Verdict::Remove(Removed::Placeholder));
+            }
+        }
+    }
+    graph::follow_subjects(view, &mut decided.verdicts, &decided.named);
+    decided
+}
+
+impl Decided {
+    fn keeping_all(view: &RepositoryView, why: &Kept) -> Self {
+        let verdicts = view
+            .tags
+            .keys()
+            .map(|tag| (tag.clone(), Verdict::Keep(why.clone())))
+            .collect();
+        Self {
+            verdicts,
+            named: BTreeSet::new(),
+        }
+    }
+}
+
+fn plan_repository(
+    snapshot: &Snapshot,
+    repository: &Repository,
+    view: &RepositoryView,
+    decided: Decided,
+    now: Timestamp,
+) -> Result<RepositoryPlan, Failure> {
+    let kept = graph::kept(view, &decided.verdicts);
+    if let Some(digest) = decided.named.iter().find(|digest| kept.contains(digest)) {
+        return Err(named::needed(view, repository, digest, &decided.verdicts));
+    }
+    let doomed = graph::doomed(view, &decided.verdicts, &decided.named, &kept);
+    let mut ranks = Vec::new();
+    let lone: Vec<(Tag, Option<Digest>)> = decided
+        .verdicts
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Remove(_)))
+        .filter_map(|(tag, _)| match view.tags.get(tag)? {
+            TagState::At(digest) if doomed.contains_key(digest) => None,
+            TagState::At(digest) => Some((tag.clone(), Some(digest.clone()))),
+            TagState::Dangling => Some((tag.clone(), None)),
+            TagState::Unreadable(_) => None,
+        })
+        .collect();
+    if !lone.is_empty() {
+        ranks.push(untag(lone, snapshot, repository, now));
+    }
+    let depth = doomed.values().map(|doom| doom.rank).max();
+    for rank in 0..depth.map_or(0, |deepest| deepest + 1) {
+        let steps = doomed.iter().filter(|(_, doom)| doom.rank == rank);
+        ranks.push(
+            steps
+                .map(|(digest, _)| Step::DeleteManifest {
+                    digest: (*digest).clone(),
+                    expects: view.tags_at(digest).cloned().collect(),
+                })
+                .collect(),
+        );
+    }
+    let manifests = doomed
+        .into_iter()
+        .filter_map(|(digest, doom)| {
+            let manifest = view.manifest(digest)?;
+            Some(ManifestRemoval {
+                digest: digest.clone(),
+                why: doom.why,
+                media_type: manifest.media_type.clone(),
+                raw: Arc::clone(&manifest.raw),
+            })
+        })
+        .collect();
+    let tags = decided
+        .verdicts
+        .into_iter()
+        .map(|(tag, verdict)| TagDecision {
+            digest: match view.tags.get(&tag) {
+                Some(TagState::At(digest)) => Some(digest.clone()),
+                _ => None,
+            },
+            tag,
+            verdict,
+        })
+        .collect();
+    Ok(RepositoryPlan {
+        repository: repository.clone(),
+        tags,
+        manifests,
+        ranks,
+        freed: ByteSize(0),
+    })
+}
+
+fn untag(
+    tags: Vec<(Tag, Option<Digest>)>,
+    snapshot: &Snapshot,
+    repository: &Repository,
+    now: Timestamp,
+) -> Vec<Step> {
+    if snapshot.deletes_tags_by_name {
+        tags.into_iter()
+            .map(|(tag, expects)| Step::DeleteTag { tag, expects })
+            .collect()
+    } else {
+        let names = tags.iter().map(|(tag, _)| tag);
+        let placeholder = placeholder::Placeholder::new(&snapshot.registry, repository, names, now);
+        vec![Step::Untag { tags, placeholder }]
+    }
+}
+
+impl Plan {
+    /// Whether any step changes the registry's tags or manifests.
+    pub(crate) fn has_steps(&self) -> bool {
+        self.repositories.iter().any(|plan| !plan.ranks.is_empty())
+    }
+
+    pub(crate) fn removed_tag_count(&self) -> usize {
+        self.repositories
+            .iter()
+            .map(|plan| plan.removed_tags().count())
+            .sum()
+    }
+
+    pub(crate) fn removed_manifest_count(&self) -> usize {
+        self.repositories.iter().map(|plan| plan.manifests.len()).sum()
+    }
+}
+
+impl RepositoryPlan {
+    pub(crate) fn removed_tags(&self) -> impl Iterator<Item = &TagDecision> {
+        self.tags
+            .iter()
+            .filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
+    }
+
+    pub(crate) fn kept_tags(&self) -> impl Iterator<Item = &TagDecision> {
+        self.tags
+            .iter()
+            .filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
+    }
+}

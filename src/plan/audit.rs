@@ -1,0 +1,224 @@
+//! A second opinion on a finished plan. It shares no code with the planner: it reads the steps and the snapshot, and
+//! works out by itself what they would do.
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    Digest, ManifestKind, ManifestState, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
+};
+use crate::policy::Verdict;
+
+use super::{Plan, RepositoryPlan, Step};
+
+/// Every fault of the plan, in words; none means that it may run.
+pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>> {
+    let mut faults = Vec::new();
+    if plan.registry != snapshot.registry {
+        faults.push("it is for another registry".to_owned());
+    }
+    for repository in &plan.repositories {
+        match snapshot.repositories.get(&repository.repository) {
+            Some(RepositoryState::Read(view)) => {
+                let name = &repository.repository;
+                faults.extend(
+                    check_repository(repository, view)
+                        .into_iter()
+                        .map(|fault| format!("`{name}`: {fault}")),
+                );
+                faults.extend(
+                    check_kept(plan, repository, view)
+                        .into_iter()
+                        .map(|fault| format!("`{name}`: {fault}")),
+                );
+            }
+            _ => faults.push(format!("`{}` was not read", repository.repository)),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// What the steps do, told apart from what the plan says of them.
+#[derive(Default)]
+struct Effects<'a> {
+    deleted: BTreeSet<&'a Digest>,
+    gone_tags: BTreeSet<&'a Tag>,
+}
+
+fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut effects = Effects::default();
+    let some_unread = view
+        .tags
+        .values()
+        .any(|state| matches!(state, TagState::Unreadable(_)))
+        || view
+            .manifests
+            .values()
+            .any(|state| matches!(state, ManifestState::Unreadable(_)));
+    if some_unread && !plan.ranks.is_empty() {
+        faults.push("steps where not everything could be read".to_owned());
+    }
+    for (rank, steps) in plan.ranks.iter().enumerate() {
+        for step in steps {
+            match step {
+                Step::DeleteTag { tag, expects } => {
+                    take_tag(&mut effects, &mut faults, view, tag, expects.as_ref())
+                }
+                Step::Untag { tags, placeholder } => {
+                    if rank != 0 || steps.len() != 1 {
+                        faults.push("a placeholder is put while manifests are deleted".to_owned());
+                    }
+                    if view.manifests.contains_key(&placeholder.digest) {
+                        faults.push("the placeholder is a manifest of the registry".to_owned());
+                    }
+                    for (tag, expects) in tags {
+                        take_tag(&mut effects, &mut faults, view, tag, expects.as_ref());
+                    }
+                }
+                Step::DeleteManifest { digest, expects } => {
+                    delete(&mut effects, &mut faults, view, digest, expects);
+                }
+            }
+        }
+    }
+    faults.extend(check_tags(plan, view, &effects));
+    faults
+}
+
+fn take_tag<'a>(
+    effects: &mut Effects<'a>,
+    faults: &mut Vec<String>,
+    view: &RepositoryView,
+    tag: &'a Tag,
+    expects: Option<&Digest>,
+) {
+    let found = match view.tags.get(tag) {
+        Some(TagState::At(digest)) => Some(Some(digest)),
+        Some(TagState::Dangling) => Some(None),
+        Some(TagState::Unreadable(_)) | None => None,
+    };
+    if found != Some(expects) {
+        faults.push(format!("tag `{tag}` is not where the plan takes it from"));
+    }
+    if !effects.gone_tags.insert(tag) {
+        faults.push(format!("tag `{tag}` goes twice"));
+    }
+}
+
+fn delete<'a>(
+    effects: &mut Effects<'a>,
+    faults: &mut Vec<String>,
+    view: &RepositoryView,
+    digest: &'a Digest,
+    expects: &'a BTreeSet<Tag>,
+) {
+    match view.manifests.get(digest) {
+        Some(ManifestState::Read(manifest)) if manifest.kind == ManifestKind::Schema1 => {
+            faults.push(format!("{digest} is in the first manifest format"));
+        }
+        Some(ManifestState::Read(manifest)) => {
+            for child in &manifest.children {
+                if effects.deleted.contains(&child.digest) {
+                    faults.push(format!("{} goes before the index that names it", child.digest));
+                }
+            }
+        }
+        _ => faults.push(format!("{digest} was never read as a manifest")),
+    }
+    for (tag, state) in &view.tags {
+        if matches!(state, TagState::At(at) if at == digest) != expects.contains(tag) {
+            faults.push(format!("deleting {digest} does not agree with tag `{tag}`"));
+        }
+    }
+    effects.gone_tags.extend(expects);
+    if !effects.deleted.insert(digest) {
+        faults.push(format!("{digest} is deleted twice"));
+    }
+}
+
+/// Kept tags keep everything they reach, and exactly the tags that the plan gives up go.
+fn check_tags(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effects) -> Vec<String> {
+    let mut faults = Vec::new();
+    let given_up: BTreeSet<&Tag> = plan
+        .tags
+        .iter()
+        .filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
+        .map(|decision| &decision.tag)
+        .collect();
+    if given_up != effects.gone_tags {
+        faults.push("the steps do not remove the tags that the plan says".to_owned());
+    }
+    let listed: BTreeSet<&Tag> = plan.tags.iter().map(|decision| &decision.tag).collect();
+    if listed.len() != view.tags.len() || !view.tags.keys().all(|tag| listed.contains(tag)) {
+        faults.push("not every tag has a verdict".to_owned());
+    }
+    let named: BTreeSet<&Digest> = plan.manifests.iter().map(|removal| &removal.digest).collect();
+    if named != effects.deleted {
+        faults.push("the steps do not delete the manifests that the plan says".to_owned());
+    }
+    for (tag, state) in view
+        .tags
+        .iter()
+        .filter(|(tag, _)| !effects.gone_tags.contains(tag))
+    {
+        if let TagState::At(digest) = state {
+            let mut ahead = vec![digest];
+            let mut seen = BTreeSet::new();
+            while let Some(digest) = ahead.pop() {
+                if effects.deleted.contains(digest) {
+                    faults.push(format!("kept tag `{tag}` needs {digest}, which is deleted"));
+                }
+                if seen.insert(digest)
+                    && let Some(ManifestState::Read(manifest)) = view.manifests.get(digest)
+                {
+                    ahead.extend(manifest.children.iter().map(|child| &child.digest));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// What must be whole afterwards names every kept tag, and every manifest and blob that is needed for it.
+fn check_kept(plan: &Plan, repository: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
+    let mut faults = Vec::new();
+    let empty = (Default::default(), Default::default(), Default::default());
+    let tags = plan.kept.tags.get(&repository.repository).unwrap_or(&empty.0);
+    let manifests = plan
+        .kept
+        .manifests
+        .get(&repository.repository)
+        .unwrap_or(&empty.1);
+    let blobs = plan.kept.blobs.get(&repository.repository).unwrap_or(&empty.2);
+    for decision in repository
+        .tags
+        .iter()
+        .filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
+    {
+        let Some(TagState::At(digest)) = view.tags.get(&decision.tag) else {
+            continue;
+        };
+        if tags.get(&decision.tag) != Some(digest) {
+            faults.push(format!("kept tag `{}` would not be verified", decision.tag));
+        }
+        let mut ahead = vec![digest];
+        while let Some(digest) = ahead.pop() {
+            let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) else {
+                continue;
+            };
+            if !manifests.contains(digest) {
+                faults.push(format!("{digest} is kept but would not be verified"));
+            }
+            let unverified = manifest
+                .config
+                .iter()
+                .chain(&manifest.layers)
+                .find(|blob| !blob.is_foreign && !blobs.contains_key(&blob.digest));
+            if let Some(blob) = unverified {
+                faults.push(format!("blob {} is kept but would not be verified", blob.digest));
+            }
+            ahead.extend(manifest.children.iter().map(|child| &child.digest));
+        }
+    }
+    faults
+}

@@ -1,0 +1,142 @@
+//! What `rm` was told to remove: exactly what was named, or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Failure;
+use crate::model::{
+    Digest, ManifestKind, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
+};
+use crate::policy::{Kept, Removed, Verdict, attachment_subject};
+use crate::reference::{Reference, Target};
+
+use super::{Decided, graph};
+
+/// Everything named must be there and readable before anything is removed.
+pub(super) fn check(snapshot: &Snapshot, references: &[Reference]) -> Result<(), Failure> {
+    let missing: Vec<String> = references
+        .iter()
+        .filter_map(|reference| absent(snapshot, reference))
+        .collect();
+    if !missing.is_empty() {
+        return Err(
+            Failure::failed(format!("nothing was removed: {}", missing.join("; "))).hint(format!(
+                "`docker registry ls {}` lists what there is",
+                snapshot.registry
+            )),
+        );
+    }
+    for reference in references {
+        let Some(view) = snapshot.view(&reference.repository) else {
+            continue;
+        };
+        let unreadable = view.tags.iter().find_map(|(tag, state)| match state {
+            TagState::Unreadable(why) => Some(format!("tag `{tag}`: {why}")),
+            TagState::At(_) | TagState::Dangling => None,
+        });
+        if let Some(why) = unreadable.or_else(|| graph::unreadable_manifest(view)) {
+            return Err(Failure::refused(format!(
+                "not everything in `{}` could be read, so what a removal would harm is unknown: {why}",
+                reference.repository
+            ))
+            .hint(
+                "run it again; if the registry's storage is damaged, `docker registry verify` says where",
+            ));
+        }
+        let schema1 = view.tags.iter().find(|(tag, state)| {
+            is_named(reference, tag, state)
+                && matches!(state, TagState::At(digest) if view.manifest(digest).is_some_and(|m| m.kind == ManifestKind::Schema1))
+        });
+        if let Some((tag, _)) = schema1 {
+            return Err(Failure::refused(format!(
+                "`{}:{tag}` is in Docker's first manifest format, which is always kept: its digest cannot be verified",
+                reference.repository
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {
+    let repository = &reference.repository;
+    let view = match snapshot.repositories.get(repository) {
+        Some(RepositoryState::Read(view)) => view,
+        Some(RepositoryState::Unreadable(why)) => {
+            return Some(format!("`{repository}` could not be listed: {why}"));
+        }
+        None => return Some(format!("no such repository: `{repository}`")),
+    };
+    match &reference.target {
+        Target::Tag(tag) => {
+            (!view.tags.contains_key(tag)).then(|| format!("no such tag: `{repository}:{tag}`"))
+        }
+        Target::Digest(digest) => view
+            .manifest(digest)
+            .is_none()
+            .then(|| format!("no such manifest: `{repository}@{digest}`")),
+        Target::WholeRepository => view
+            .tags
+            .is_empty()
+            .then(|| format!("`{repository}` has no tags; an empty repository takes no space")),
+    }
+}
+
+fn is_named(reference: &Reference, tag: &Tag, state: &TagState) -> bool {
+    match &reference.target {
+        Target::WholeRepository => true,
+        Target::Tag(named) => named == tag,
+        Target::Digest(digest) => matches!(state, TagState::At(at) if at == digest),
+    }
+}
+
+pub(super) fn judge(references: &[Reference], repository: &Repository, view: &RepositoryView) -> Decided {
+    let here: Vec<&Reference> = references
+        .iter()
+        .filter(|reference| reference.repository == *repository)
+        .collect();
+    let verdicts = view
+        .tags
+        .iter()
+        .map(|(tag, state)| {
+            let verdict = if here.iter().any(|reference| is_named(reference, tag, state)) {
+                Verdict::Remove(Removed::Named)
+            } else if let Some(subject) = attachment_subject(tag) {
+                Verdict::Keep(Kept::AttachedTo { subject })
+            } else {
+                Verdict::Keep(Kept::NotNamed)
+            };
+            (tag.clone(), verdict)
+        })
+        .collect();
+    let named: BTreeSet<Digest> = here
+        .iter()
+        .filter_map(|reference| match &reference.target {
+            Target::Digest(digest) => Some(digest.clone()),
+            Target::Tag(_) | Target::WholeRepository => None,
+        })
+        .collect();
+    Decided { verdicts, named }
+}
+
+/// The refusal for a digest that something kept needs.
+pub(super) fn needed(
+    view: &RepositoryView,
+    repository: &Repository,
+    digest: &Digest,
+    verdicts: &BTreeMap<Tag, Verdict>,
+) -> Failure {
+    let holders: Vec<String> = view
+        .tags
+        .iter()
+        .filter_map(|(tag, state)| match (state, verdicts.get(tag)) {
+            (TagState::At(at), Some(Verdict::Keep(_))) if view.reachable([at]).contains(digest) => {
+                Some(format!("`{repository}:{tag}`"))
+            }
+            _ => None,
+        })
+        .collect();
+    Failure::refused(format!(
+        "`{repository}@{digest}` is needed by {}",
+        holders.join(", ")
+    ))
+    .hint("remove that tag first, or name it in the same command")
+}

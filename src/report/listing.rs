@@ -1,0 +1,115 @@
+//! `docker registry ls`: tags with what they hold.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::model::{ByteSize, Created, Digest, ManifestState, Repository, RepositoryView, Snapshot, Tag, TagState};
+use crate::reference::Pattern;
+
+use super::table::columns;
+
+/// What is listed, and how.
+pub(crate) struct Listing<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) patterns: &'a [Pattern],
+    pub(crate) now: Timestamp,
+}
+
+impl Listing<'_> {
+    fn tags(&self) -> impl Iterator<Item = (&Repository, &RepositoryView, &Tag, &TagState)> {
+        self.snapshot
+            .read_repositories()
+            .flat_map(|(repository, view)| view.tags.iter().map(move |(tag, state)| (repository, view, tag, state)))
+            .filter(|(repository, _, tag, _)| {
+                self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.covers(repository, tag))
+            })
+    }
+
+    pub(crate) fn table(&self, is_untruncated: bool) -> String {
+        let rows = self.tags().map(|(repository, view, tag, state)| {
+            let mut row = vec![repository.to_string(), tag.to_string()];
+            row.extend(match state {
+                TagState::At(digest) => {
+                    let platforms = view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>();
+                    [
+                        if is_untruncated { digest.to_string() } else { digest.short().to_owned() },
+                        if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
+                        self.age(&view.created(digest, self.now)),
+                        size(view, digest).to_string(),
+                    ]
+                }
+                TagState::Dangling => ["<no manifest>", "-", "-", "-"].map(str::to_owned),
+                TagState::Unreadable(_) => ["<unreadable>", "-", "-", "-"].map(str::to_owned),
+            });
+            row
+        });
+        columns(&["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"], rows)
+    }
+
+    /// References that `docker pull` and `docker registry rm` take.
+    pub(crate) fn references(&self) -> String {
+        self.tags().map(|(repository, _, tag, _)| format!("{}/{repository}:{tag}\n", self.snapshot.registry)).collect()
+    }
+
+    pub(crate) fn document(&self) -> Value {
+        let tags = self.tags().map(|(repository, view, tag, state)| {
+            let mut entry = json!({ "repository": repository, "tag": tag });
+            let details = match state {
+                TagState::At(digest) => {
+                    let manifest = view.manifest(digest);
+                    json!({
+                        "digest": digest,
+                        "mediaType": manifest.map(|manifest| &manifest.media_type),
+                        "kind": manifest.map(|manifest| manifest.kind),
+                        "platforms": view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>(),
+                        "created": view.created(digest, self.now),
+                        "size": size(view, digest),
+                    })
+                }
+                TagState::Dangling => json!({ "unreadable": "the registry has no manifest for it" }),
+                TagState::Unreadable(why) => json!({ "unreadable": why }),
+            };
+            if let (Value::Object(entry), Value::Object(details)) = (&mut entry, details) {
+                entry.extend(details);
+            }
+            entry
+        });
+        json!({
+            "version": super::json::VERSION,
+            "command": "ls",
+            "registry": self.snapshot.registry,
+            "tags": tags.collect::<Vec<_>>(),
+            "unreadable": super::json::unreadable(self.snapshot),
+        })
+    }
+
+    /// How long ago, as `docker images` says it.
+    fn age(&self, created: &Created) -> String {
+        let Some(at) = created.at() else { return "-".to_owned() };
+        let seconds = (self.now.as_second() - at.as_second()).max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match () {
+            () if seconds < 60 => "Less than a minute ago".to_owned(),
+            () if minutes == 1 => "About a minute ago".to_owned(),
+            () if minutes < 60 => format!("{minutes} minutes ago"),
+            () if hours == 1 => "About an hour ago".to_owned(),
+            () if hours < 48 => format!("{hours} hours ago"),
+            () if days < 14 => format!("{days} days ago"),
+            () if days < 60 => format!("{} weeks ago", days / 7),
+            () if days < 730 => format!("{} months ago", days / 30),
+            () => format!("{} years ago", days / 365),
+        }
+    }
+}
+
+/// What the registry stores for it: its manifest, those of an index's parts, and their blobs, each counted once.
+fn size(view: &RepositoryView, digest: &Digest) -> ByteSize {
+    let mut sizes = std::collections::BTreeMap::new();
+    for digest in view.reachable([digest]) {
+        if let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) {
+            sizes.insert(digest, manifest.size());
+            sizes.extend(manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size)));
+        }
+    }
+    sizes.into_values().sum()
+}

@@ -1,0 +1,249 @@
+//! Reads a registry over its HTTP API: everything is asked once, and what could not be read is part of the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt};
+
+use crate::model::{Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState};
+use crate::reference::Pattern;
+use crate::registry::{Reference, Registry};
+use crate::ui::Ui;
+
+/// Requests prepared at one time; how many are sent at one time is the registry client's to bound.
+const AHEAD: usize = 64;
+/// Indexes within indexes deeper than this are not followed: they are unknown, and unknown is kept.
+const DEEPEST: usize = 8;
+/// Configs are small documents; a larger one says nothing that is needed here.
+const LARGEST_CONFIG: u64 = 8 << 20;
+const IMAGE_CONFIGS: [&str; 2] = ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
+
+/// How much of the registry a command needs.
+pub(crate) enum Scope<'a> {
+    Whole,
+    Matching(&'a [Pattern]),
+    Named(BTreeSet<Repository>),
+}
+
+/// What is read beside tags and manifests.
+pub(crate) struct Wanted<'a> {
+    pub(crate) scope: Scope<'a>,
+    /// Manifests that no tag has to lead to.
+    pub(crate) digests: Vec<(Repository, Digest)>,
+    /// The tags whose configs matter.
+    pub(crate) facts: &'a dyn Fn(&Repository, &Tag) -> bool,
+}
+
+pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, deletes_tags_by_name: bool, ui: &Ui) -> anyhow::Result<Snapshot> {
+    let (names, is_whole, are_named) = match &wanted.scope {
+        Scope::Whole => (registry.catalog().await?, true, false),
+        Scope::Named(names) => (names.iter().cloned().collect(), false, true),
+        Scope::Matching(patterns) => match literal(patterns) {
+            Some(names) => (names, false, true),
+            None => {
+                let all = registry.catalog().await?;
+                let covered = all.into_iter().filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
+                (covered.collect(), false, false)
+            }
+        },
+    };
+    let mut repositories = list_tags(registry, names, are_named, ui).await;
+    read_tags(registry, &mut repositories, ui).await;
+    read_named(registry, &mut repositories, &wanted.digests).await;
+    read_children(registry, &mut repositories, ui).await;
+    read_facts(registry, &mut repositories, wanted.facts, ui).await;
+    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name, repositories })
+}
+
+/// The repositories that patterns without globs name: the registry need not be listed for them.
+fn literal(patterns: &[Pattern]) -> Option<Vec<Repository>> {
+    let names: Option<BTreeSet<Repository>> = patterns.iter().map(Pattern::literal_repository).collect();
+    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().collect())
+}
+
+type Repositories = BTreeMap<Repository, RepositoryState>;
+
+async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool, ui: &Ui) -> Repositories {
+    let progress = ui.progress("Listing tags", names.len());
+    let listed: Vec<_> = stream::iter(names)
+        .map(|name| async move {
+            let tags = registry.tags(&name).await;
+            (name, tags)
+        })
+        .buffer_unordered(AHEAD)
+        .inspect(|_| progress.advance(1))
+        .collect()
+        .await;
+    let unread = || TagState::Unreadable("not read yet".to_owned());
+    listed
+        .into_iter()
+        .filter_map(|(name, tags)| match tags {
+            Ok(tags) => {
+                let tags = tags.into_iter().map(|tag| (tag, unread())).collect();
+                Some((name, RepositoryState::Read(RepositoryView { tags, ..RepositoryView::default() })))
+            }
+            // An emptied repository stays in the catalog; one that was named and is not there is simply absent.
+            Err(error) if error.is_absent() => (!are_named).then(|| (name, RepositoryState::Read(RepositoryView::default()))),
+            Err(error) => Some((name, RepositoryState::Unreadable(error.to_string()))),
+        })
+        .collect()
+}
+
+fn views(repositories: &Repositories) -> impl Iterator<Item = (&Repository, &RepositoryView)> {
+    repositories.iter().filter_map(|(name, state)| match state {
+        RepositoryState::Read(view) => Some((name, view)),
+        RepositoryState::Unreadable(_) => None,
+    })
+}
+
+fn view_mut<'a>(repositories: &'a mut Repositories, name: &Repository) -> Option<&'a mut RepositoryView> {
+    match repositories.get_mut(name) {
+        Some(RepositoryState::Read(view)) => Some(view),
+        _ => None,
+    }
+}
+
+/// One request per tag: it gives the digest and the manifest at once.
+async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui) {
+    let wanted: Vec<(Repository, Tag)> =
+        views(repositories).flat_map(|(name, view)| view.tags.keys().map(|tag| (name.clone(), tag.clone()))).collect();
+    let progress = ui.progress("Reading tags", wanted.len());
+    let mut read = stream::iter(wanted)
+        .map(|(name, tag)| async move {
+            let manifest = registry.manifest(&name, Reference::Tag(&tag)).await;
+            (name, tag, manifest)
+        })
+        .buffer_unordered(AHEAD);
+    while let Some((name, tag, manifest)) = read.next().await {
+        progress.advance(1);
+        let Some(view) = view_mut(repositories, &name) else { continue };
+        let state = match manifest {
+            Ok(Some(manifest)) => {
+                let digest = manifest.digest.clone();
+                view.manifests.entry(digest.clone()).or_insert(ManifestState::Read(manifest));
+                TagState::At(digest)
+            }
+            Ok(None) => TagState::Dangling,
+            Err(error) => TagState::Unreadable(error.to_string()),
+        };
+        view.tags.insert(tag, state);
+    }
+}
+
+async fn read_named(registry: &Registry, repositories: &mut Repositories, digests: &[(Repository, Digest)]) {
+    let wanted: Vec<_> = digests
+        .iter()
+        .filter(|(name, digest)| match repositories.get(name) {
+            Some(RepositoryState::Read(view)) => !view.manifests.contains_key(digest),
+            _ => false,
+        })
+        .cloned()
+        .collect();
+    read_manifests(registry, repositories, wanted, ManifestState::Absent).await;
+    // What a person named and nobody has is no part of the registry.
+    for (name, digest) in digests {
+        if let Some(view) = view_mut(repositories, name)
+            && matches!(view.manifests.get(digest), Some(ManifestState::Absent))
+        {
+            view.manifests.remove(digest);
+        }
+    }
+}
+
+async fn read_children(registry: &Registry, repositories: &mut Repositories, ui: &Ui) {
+    for depth in 0.. {
+        let wanted: BTreeSet<(Repository, Digest)> = views(repositories)
+            .flat_map(|(name, view)| {
+                let read = view.manifests.values().filter_map(|state| match state {
+                    ManifestState::Read(manifest) => Some(manifest),
+                    ManifestState::Absent | ManifestState::Unreadable(_) => None,
+                });
+                read.flat_map(Manifest::child_manifests)
+                    .filter(|child| !view.manifests.contains_key(&child.digest))
+                    .map(|child| (name.clone(), child.digest.clone()))
+            })
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        if depth == DEEPEST {
+            for (name, digest) in wanted {
+                if let Some(view) = view_mut(repositories, &name) {
+                    let why = format!("it is more than {DEEPEST} indexes deep");
+                    view.manifests.insert(digest, ManifestState::Unreadable(why));
+                }
+            }
+            return;
+        }
+        let _progress = ui.spinner("Reading the parts of indexes");
+        read_manifests(registry, repositories, wanted.into_iter().collect(), ManifestState::Absent).await;
+    }
+}
+
+async fn read_manifests(registry: &Registry, repositories: &mut Repositories, wanted: Vec<(Repository, Digest)>, absent: ManifestState) {
+    let mut read = stream::iter(wanted)
+        .map(|(name, digest)| async move {
+            let manifest = registry.manifest(&name, Reference::Digest(&digest)).await;
+            (name, digest, manifest)
+        })
+        .buffer_unordered(AHEAD);
+    while let Some((name, digest, manifest)) = read.next().await {
+        let state = match manifest {
+            Ok(Some(manifest)) => ManifestState::Read(manifest),
+            Ok(None) => absent.clone(),
+            Err(error) => ManifestState::Unreadable(error.to_string()),
+        };
+        if let Some(view) = view_mut(repositories, &name) {
+            view.manifests.insert(digest, state);
+        }
+    }
+}
+
+/// Configs are shared by digest over the whole registry, and each is read once.
+async fn read_facts(registry: &Registry, repositories: &mut Repositories, is_wanted: &dyn Fn(&Repository, &Tag) -> bool, ui: &Ui) {
+    let mut holders: BTreeMap<Digest, Vec<(Repository, Digest)>> = BTreeMap::new();
+    let mut foreign: Vec<(Repository, Digest, String)> = Vec::new();
+    for (name, view) in views(repositories) {
+        let roots = view.tags.iter().filter(|(tag, _)| is_wanted(name, tag)).filter_map(|(_, state)| match state {
+            TagState::At(digest) => Some(digest),
+            TagState::Dangling | TagState::Unreadable(_) => None,
+        });
+        for digest in view.reachable(roots) {
+            let Some(manifest) = view.manifest(digest).filter(|manifest| manifest.kind == ManifestKind::Image) else { continue };
+            match &manifest.config {
+                Some(config) if IMAGE_CONFIGS.contains(&config.media_type.as_str()) => {
+                    holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
+                }
+                _ => foreign.push((name.clone(), digest.clone(), "it is no image, and artifacts say no date".to_owned())),
+            }
+        }
+    }
+    for (name, digest, why) in foreign {
+        if let Some(view) = view_mut(repositories, &name) {
+            view.facts.insert(digest, Err(why));
+        }
+    }
+    let progress = ui.progress("Reading configs", holders.len());
+    let mut read = stream::iter(holders)
+        .map(|(config, holders)| async move {
+            let facts = read_config(registry, &config, &holders).await;
+            (holders, facts)
+        })
+        .buffer_unordered(AHEAD);
+    while let Some((holders, facts)) = read.next().await {
+        progress.advance(1);
+        for (name, digest) in holders {
+            if let Some(view) = view_mut(repositories, &name) {
+                view.facts.insert(digest, facts.clone());
+            }
+        }
+    }
+}
+
+async fn read_config(registry: &Registry, config: &Digest, holders: &[(Repository, Digest)]) -> Result<ImageFacts, String> {
+    let Some((repository, _)) = holders.first() else { return Err("no repository holds its config".to_owned()) };
+    match registry.blob(repository, config, LARGEST_CONFIG).await {
+        Ok(Some(bytes)) => Ok(ImageFacts::parse(&bytes)),
+        Ok(None) => Err("its config is missing".to_owned()),
+        Err(error) => Err(format!("its config could not be read: {error}")),
+    }
+}
