@@ -31,7 +31,7 @@ add() {
     local file known version
     [ -x "$1" ] && [ -f "$1" ] || return 0
     file=$(realpath "$1")
-    for known in "${found[@]}"; do
+    for known in ${found[@]+"${found[@]}"}; do
         [ "$known" != "$file" ] || return 0
     done
     version=$(client_version "$file") || return 0
@@ -72,4 +72,4 @@ if [ "$oldest_is_there" = no ]; then
 fi
 
 [ ${#found[@]} -gt 0 ] || say "no docker command here (Debian: apt-get install docker.io)"
-printf '%s\n' "${found[@]}" | sed '/^$/d'
+for docker in ${found[@]+"${found[@]}"}; do printf '%s\n' "$docker"; done

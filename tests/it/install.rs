@@ -1,6 +1,11 @@
 //! `install.sh`: what it puts where, that it takes away exactly that, and what it says when something is missing.
 //! Every test has a home folder of its own; nothing outside it is written.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test needs and does not get ends the test"
+)]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
