@@ -1,0 +1,3 @@
+//! The built binary and the scripts around it, as their users meet them.
+
+mod install;
