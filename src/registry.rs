@@ -109,3 +109,8 @@ impl Registry {
     }
 }
 
+#[cfg(test)]
+#[path = "../tests/it/fake_registry.rs"]
+mod fake_registry;
+#[cfg(test)]
+mod tests;

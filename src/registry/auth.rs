@@ -82,7 +82,11 @@ impl Auth {
             (Demand::Bearer { realm, service }, _) => {
                 let slot = self.slot(scopes);
                 let mut slot = slot.lock().await;
-                if let Some(token) = slot.token.as_ref().filter(|token| Instant::now() < token.renew_at) {
+                if let Some(token) = slot
+                    .token
+                    .as_ref()
+                    .filter(|token| Instant::now() < token.renew_at)
+                {
                     return Ok(Some(token.header.clone()));
                 }
                 let scopes = scopes.merged(&slot.wider);
@@ -117,7 +121,11 @@ impl Auth {
     pub(super) fn refusal(&self, answer: &Answer, scopes: &Scopes, used: Option<&HeaderValue>) -> Error {
         let error = Error::refused(answer);
         match (self.demand(), &self.credentials, used) {
-            (Demand::Bearer { .. }, Some(Credentials::Basic { .. } | Credentials::IdentityToken(_)), Some(_)) => error
+            (
+                Demand::Bearer { .. },
+                Some(Credentials::Basic { .. } | Credentials::IdentityToken(_)),
+                Some(_),
+            ) => error
                 .with_kind(Kind::Denied)
                 .with_explanation(format!("the token service did not grant `{scopes}`")),
             (Demand::Basic, Some(Credentials::IdentityToken(_)), _) => error.with_explanation(
@@ -181,10 +189,7 @@ impl Auth {
     }
 
     fn demand(&self) -> Demand {
-        self.demand
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.demand.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn slot(&self, scopes: &Scopes) -> Arc<tokio::sync::Mutex<Slot>> {
@@ -211,11 +216,16 @@ fn read_challenge(answer: &Answer) -> Option<(Demand, Scopes)> {
         .filter(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
     for challenge in bearer {
         let value = |name: &str| {
-            let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let found = challenge
+                .params
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.to_unescaped())
         };
         if let Some(realm) = value("realm").and_then(|realm| answer.url.join(&realm).ok()) {
-            let scopes = value("scope").map(|scope| Scopes::parse(&scope)).unwrap_or_default();
+            let scopes = value("scope")
+                .map(|scope| Scopes::parse(&scope))
+                .unwrap_or_default();
             let service = value("service");
             return Some((Demand::Bearer { realm, service }, scopes));
         }
@@ -292,7 +302,13 @@ fn read_token(answer: &Answer) -> Result<Token, Error> {
             _ => error.with_explanation("the token service did not answer as one"),
         });
     }
-    let malformed = |why: &str| Error::unusable(answer, Kind::Malformed, format!("the token service's answer {why}"));
+    let malformed = |why: &str| {
+        Error::unusable(
+            answer,
+            Kind::Malformed,
+            format!("the token service's answer {why}"),
+        )
+    };
     let read: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| malformed("is not JSON"))?;
     let token = [read.token, read.access_token]
         .into_iter()

@@ -88,7 +88,9 @@ fn not_greeted(error: Error) -> Error {
 }
 
 fn is_registrys(answer: &Answer) -> bool {
-    let is_marked = answer.header(API_VERSION).is_some_and(|mark| mark.starts_with("registry/"));
+    let is_marked = answer
+        .header(API_VERSION)
+        .is_some_and(|mark| mark.starts_with("registry/"));
     is_marked
         || answer.body.is_empty()
         || serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|body| body.is_object())

@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use reqwest::Method;
 
+use super::Registry;
 use super::error::{Error, Kind};
 use super::scope::Scopes;
 use super::transport::{Answer, Retry};
-use super::Registry;
 use crate::model::{Digest, Repository, Tag};
 
 /// No content has this digest, so no registry can have it to delete.
@@ -82,7 +82,10 @@ impl Registry {
     }
 
     async fn delete(&self, repository: &Repository, reference: &str) -> Result<Answer, Error> {
-        let mut call = self.call(Method::DELETE, self.url(&format!("{repository}/manifests/{reference}")));
+        let mut call = self.call(
+            Method::DELETE,
+            self.url(&format!("{repository}/manifests/{reference}")),
+        );
         call.retry = Retry::Unserved;
         call.time_limit = self.0.transport.timeouts.deletion;
         call.size_limit = 64 * 1024;

@@ -179,7 +179,10 @@ impl Error {
 
     /// What the user can do about it.
     pub(crate) fn hints(&self) -> Vec<String> {
-        let Place { host, has_credentials } = &*self.0.place;
+        let Place {
+            host,
+            has_credentials,
+        } = &*self.0.place;
         let login = if *has_credentials {
             format!("the stored credentials were not accepted: log in again with `docker login {host}`")
         } else {
@@ -335,9 +338,10 @@ fn plain_text(answer: &Answer) -> String {
 fn kind_of_cause(cause: &reqwest::Error) -> (Kind, &'static str) {
     if let Some(tls) = tls_error_in(cause) {
         return match tls {
-            rustls::Error::InvalidMessage(_) => {
-                (Kind::PlainHttp, "the server does not speak HTTPS here, it seems to speak plain HTTP")
-            }
+            rustls::Error::InvalidMessage(_) => (
+                Kind::PlainHttp,
+                "the server does not speak HTTPS here, it seems to speak plain HTTP",
+            ),
             rustls::Error::InvalidCertificate(_) => (Kind::Tls, "the server's certificate is not trusted"),
             _ => (Kind::Tls, "no secure connection could be made"),
         };
@@ -360,7 +364,10 @@ fn tls_error_in(error: &reqwest::Error) -> Option<&rustls::Error> {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        next = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
             Some(inner) => Some(inner),
             None => error.source(),
         };

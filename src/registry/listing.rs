@@ -133,7 +133,11 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
     fn add(&mut self, answer: &Answer) -> Result<PageSize, Error> {
         let malformed = |why: String| Error::unusable(answer, Kind::Malformed, why);
         let Ok(page) = serde_json::from_slice::<Value>(&answer.body) else {
-            return Err(Error::unusable(answer, Kind::NotARegistry, "the answer is not JSON"));
+            return Err(Error::unusable(
+                answer,
+                Kind::NotARegistry,
+                "the answer is not JSON",
+            ));
         };
         let names = match page.get(self.key) {
             Some(Value::Array(names)) => names.as_slice(),
@@ -167,8 +171,17 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
             .join(&target)
             .ok()
             .filter(|next| next.origin() == answer.url.origin())
-            .ok_or_else(|| malformed(format!("the list goes on at another place: `{}`", printable(&target))))?;
-        self.idle_pages = if page.new_names == 0 { self.idle_pages + 1 } else { 0 };
+            .ok_or_else(|| {
+                malformed(format!(
+                    "the list goes on at another place: `{}`",
+                    printable(&target)
+                ))
+            })?;
+        self.idle_pages = if page.new_names == 0 {
+            self.idle_pages + 1
+        } else {
+            0
+        };
         if self.idle_pages > MOST_IDLE_PAGES || !self.promised.insert(next.clone()) {
             return Err(malformed("the list goes in circles".to_owned()));
         }
@@ -191,7 +204,10 @@ fn next_link(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
                 .and_then(|rest| rest.split_once('>'))
                 .ok_or(UNREADABLE)?;
             // Parameters end where the next link begins.
-            let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
+            let end = after
+                .find(",<")
+                .or_else(|| after.find(", <"))
+                .unwrap_or(after.len());
             let (parameters, following) = after.split_at(end);
             let is_next = parameters.split(';').any(|parameter| {
                 let (name, value) = parameter.split_once('=').unwrap_or_default();

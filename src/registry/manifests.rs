@@ -56,7 +56,9 @@ impl Registry {
         let mut call = self.manifest_call(Method::GET, repository, reference);
         call.headers = accepting_all();
         call.size_limit = LONGEST_MANIFEST;
-        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
+        let answer = self
+            .send(call, &Scopes::repository(repository, &["pull"]))
+            .await?;
         if answer.status == 200 {
             return read_manifest(&answer, reference).map(Some);
         }
@@ -68,7 +70,9 @@ impl Registry {
     pub(crate) async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Option<Digest>, Error> {
         let mut call = self.manifest_call(Method::HEAD, repository, tag.into());
         call.headers = accepting_all();
-        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
+        let answer = self
+            .send(call, &Scopes::repository(repository, &["pull"]))
+            .await?;
         match (answer.status.as_u16(), digest_header(&answer)) {
             (200, Ok(Some(digest))) => Ok(Some(digest)),
             // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
@@ -114,7 +118,12 @@ impl Registry {
         }
     }
 
-    pub(super) fn manifest_call(&self, method: Method, repository: &Repository, reference: Reference<'_>) -> Call {
+    pub(super) fn manifest_call(
+        &self,
+        method: Method,
+        repository: &Repository,
+        reference: Reference<'_>,
+    ) -> Call {
         self.call(method, self.url(&format!("{repository}/manifests/{reference}")))
     }
 }
@@ -141,7 +150,10 @@ fn read_manifest(answer: &Answer, asked: Reference<'_>) -> Result<Manifest, Erro
     {
         return Err(malformed(answer, format!("asked for {asked}, got {named}")));
     }
-    let digest = asked.cloned().or(named).unwrap_or_else(|| Digest::of(&answer.body));
+    let digest = asked
+        .cloned()
+        .or(named)
+        .unwrap_or_else(|| Digest::of(&answer.body));
     let manifest = Manifest::parse(digest, media_type, &answer.body).map_err(|why| malformed(answer, why))?;
     // The digest of a schema 1 manifest is made without the signatures that its bytes hold: it is taken as said.
     if manifest.kind == ManifestKind::Schema1 {

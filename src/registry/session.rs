@@ -64,7 +64,9 @@ impl Session {
                 .with_explanation(format!("it sends us on to {place}")));
         }
         if call.url.scheme() == "https" && next.scheme() != "https" {
-            return Err(Error::refused(answer).with_explanation(format!("it sends us on to {place}, without TLS")));
+            return Err(
+                Error::refused(answer).with_explanation(format!("it sends us on to {place}, without TLS"))
+            );
         }
         call.url = next;
         Ok(())

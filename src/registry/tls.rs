@@ -28,7 +28,10 @@ impl Trust {
         };
         if let Some(folder) = certificates.filter(|folder| verifies && folder.is_dir()) {
             trust.read(folder).with_context(|| {
-                format!("the registry's certificates in `{}` cannot be used", folder.display())
+                format!(
+                    "the registry's certificates in `{}` cannot be used",
+                    folder.display()
+                )
             })?;
         }
         Ok(trust)

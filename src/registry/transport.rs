@@ -74,8 +74,8 @@ impl Transport {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        let root = Url::parse(&format!("{scheme}://{}/v2/", address.host()))
-            .map_err(|_| Error::address(&place))?;
+        let root =
+            Url::parse(&format!("{scheme}://{}/v2/", address.host())).map_err(|_| Error::address(&place))?;
         let near = Trust::of_registry(verifies, !address.is_loopback(), access.certificates.as_deref())
             .and_then(|trust| trust.client(access.timeouts.connect))
             .map_err(|error| Error::new(Kind::Local, &Method::GET, &root, &place, format!("{error:#}")))?;
@@ -188,9 +188,7 @@ impl Transport {
         }
         let far = Trust::of_registry(true, !is_loopback(url), None)
             .and_then(|trust| trust.client(self.timeouts.connect))
-            .map_err(|error| {
-                Error::new(Kind::Local, &Method::GET, url, &self.place, format!("{error:#}"))
-            })?;
+            .map_err(|error| Error::new(Kind::Local, &Method::GET, url, &self.place, format!("{error:#}")))?;
         Ok(self.far.get_or_init(|| far))
     }
 }
