@@ -1,1 +1,116 @@
-//! registry
+//! A registry's HTTP verbs. Each says what the registry said, or fails with a typed [`Error`]; nothing here decides
+//! what to keep or to delete. Uploads are absent: this tool only ever puts manifests back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
+use tokio::sync::Semaphore;
+
+use self::auth::Auth;
+use self::scope::Scopes;
+use self::session::Session;
+use self::transport::{Answer, Call, Retry, Transport};
+use crate::credentials::Credentials;
+use crate::model::RegistryAddress;
+
+mod auth;
+mod blobs;
+mod connect;
+mod deletion;
+mod error;
+mod listing;
+mod manifests;
+mod scope;
+mod session;
+mod tls;
+mod transport;
+
+pub(crate) use self::deletion::{DeleteSupport, Deletion};
+pub(crate) use self::error::{Error, Kind};
+pub(crate) use self::manifests::Reference;
+
+/// How a registry is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    pub(crate) address: RegistryAddress,
+    pub(crate) credentials: Option<Credentials>,
+    /// The engine or the user calls it insecure: its certificate is not verified, and plain HTTP will do.
+    pub(crate) is_insecure: bool,
+    /// A folder as the engine keeps it in `certs.d`. Need not exist; not read for insecure registries.
+    pub(crate) certificates: Option<PathBuf>,
+    pub(crate) concurrency: usize,
+    pub(crate) timeouts: Timeouts,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) request: Duration,
+    /// A registry reads every tag of the repository for each deletion by digest: minutes, with thousands of tags.
+    pub(crate) deletion: Duration,
+    /// Before the second try of a request; four times as long before the third.
+    pub(crate) pause: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+            deletion: Duration::from_secs(600),
+            pause: Duration::from_millis(250),
+        }
+    }
+}
+
+/// More requests at a time gain nothing on Distribution.
+pub(crate) const DEFAULT_CONCURRENCY: usize = 16;
+
+/// A registry that has answered as one. Clones share connections, tokens and the limit on concurrency.
+#[derive(Clone)]
+pub(crate) struct Registry(Arc<Session>);
+
+impl Registry {
+    /// How many requests were sent so far, those to token services and storage hosts among them.
+    pub(crate) fn requests(&self) -> u64 {
+        self.0.transport.sent()
+    }
+
+    fn new(transport: Transport, access: &Access) -> Self {
+        Self(Arc::new(Session {
+            transport,
+            auth: Auth::new(access.credentials.clone()),
+            permits: Semaphore::new(access.concurrency.max(1)),
+        }))
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.0.transport.url(path)
+    }
+
+    fn call(&self, method: Method, url: Url) -> Call {
+        Call {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            retry: Retry::Transient,
+            time_limit: self.0.transport.timeouts.request,
+            size_limit: 0,
+            may_lie_elsewhere: false,
+        }
+    }
+
+    async fn send(&self, call: Call, scopes: &Scopes) -> Result<Answer, Error> {
+        self.0.send(call, scopes).await
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/it/fake_registry.rs"]
+mod fake_registry;
+#[cfg(test)]
+mod tests;

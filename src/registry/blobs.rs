@@ -1,0 +1,65 @@
+//! Blobs: small ones are read, large ones only measured.
+
+use reqwest::Method;
+
+use super::Registry;
+use super::connect::API_VERSION;
+use super::error::{Error, Kind};
+use super::scope::Scopes;
+use super::transport::Call;
+use crate::model::{Digest, Repository};
+
+impl Registry {
+    /// The content of a blob of at most `limit` bytes, verified; `None` where the registry says there is none.
+    pub(crate) async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let mut call = self.blob_call(Method::GET, repository, digest);
+        call.size_limit = limit;
+        let answer = self
+            .send(call, &Scopes::repository(repository, &["pull"]))
+            .await?;
+        if answer.status != 200 {
+            let error = Error::refused(&answer);
+            return if error.is_absent() { Ok(None) } else { Err(error) };
+        }
+        if digest.matches(&answer.body) == Some(true) {
+            Ok(Some(answer.body))
+        } else {
+            let why = format!("the content is not that of {digest}");
+            Err(Error::unusable(&answer, Kind::Malformed, why))
+        }
+    }
+
+    /// The size the registry gives for a blob; `None` where it has none.
+    pub(crate) async fn blob_size(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Error> {
+        let call = self.blob_call(Method::HEAD, repository, digest);
+        let answer = self
+            .send(call, &Scopes::repository(repository, &["pull"]))
+            .await?;
+        match (answer.status.as_u16(), answer.length()) {
+            (200, Some(size)) => Ok(Some(size)),
+            (200, None) => Err(Error::unusable(
+                &answer,
+                Kind::Malformed,
+                "the answer has no size",
+            )),
+            // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
+            (404, _) if answer.header(API_VERSION).is_some() => Ok(None),
+            _ => Err(Error::refused(&answer)),
+        }
+    }
+
+    fn blob_call(&self, method: Method, repository: &Repository, digest: &Digest) -> Call {
+        let mut call = self.call(method, self.url(&format!("{repository}/blobs/{digest}")));
+        call.may_lie_elsewhere = true;
+        call
+    }
+}

@@ -1,0 +1,177 @@
+//! What a fake registry holds. Everything is made from text, so that the same text is the same blob everywhere.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) repositories: BTreeMap<String, Repository>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Repository {
+    pub(crate) manifests: BTreeMap<String, Manifest>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) media_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Contents {
+    pub(crate) fn image(&mut self, repository: &str, tag: &str, created: &str, layers: &[&str]) -> String {
+        let digest = self.untagged_image(repository, "linux/amd64", created, layers);
+        self.tag(repository, tag, &digest);
+        digest
+    }
+
+    pub(crate) fn untagged_image(
+        &mut self,
+        repository: &str,
+        platform: &str,
+        created: &str,
+        layers: &[&str],
+    ) -> String {
+        let (os, architecture) = platform.split_once('/').expect("os/architecture");
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|layer| {
+                self.descriptor(
+                    repository,
+                    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                    layer,
+                )
+            })
+            .collect();
+        let config = json!({
+            "architecture": architecture,
+            "os": os,
+            "created": created,
+            "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| &layer["digest"]).collect::<Vec<_>>() },
+        });
+        let config = self.descriptor(
+            repository,
+            "application/vnd.docker.container.image.v1+json",
+            &config.to_string(),
+        );
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers });
+        self.manifest_of(repository, DOCKER_MANIFEST, manifest.to_string().as_bytes())
+    }
+
+    /// Every child is taken for one of linux/amd64, linux/arm64, … in this order.
+    pub(crate) fn index(&mut self, repository: &str, tag: &str, children: &[&str]) -> String {
+        let architectures = ["amd64", "arm64", "arm", "s390x"];
+        let manifests: Vec<_> = children
+            .iter()
+            .zip(architectures.iter().cycle())
+            .map(|(child, architecture)| {
+                let manifest = self
+                    .manifest(repository, child)
+                    .expect("the child is in the repository");
+                json!({
+                    "mediaType": manifest.media_type,
+                    "digest": child,
+                    "size": manifest.bytes.len(),
+                    "platform": { "os": "linux", "architecture": architecture },
+                })
+            })
+            .collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+        let digest = self.manifest_of(repository, OCI_INDEX, index.to_string().as_bytes());
+        self.tag(repository, tag, &digest);
+        digest
+    }
+
+    /// Stores any bytes as a manifest, without a tag.
+    pub(crate) fn manifest_of(&mut self, repository: &str, media_type: &str, bytes: &[u8]) -> String {
+        let digest = digest_of(bytes);
+        let manifest = Manifest {
+            media_type: media_type.to_owned(),
+            bytes: bytes.to_vec(),
+        };
+        self.repository(repository)
+            .manifests
+            .insert(digest.clone(), manifest);
+        digest
+    }
+
+    pub(crate) fn blob(&mut self, repository: &str, content: &[u8]) -> String {
+        let digest = digest_of(content);
+        self.repository(repository)
+            .blobs
+            .insert(digest.clone(), content.to_vec());
+        digest
+    }
+
+    pub(crate) fn tag(&mut self, repository: &str, tag: &str, digest: &str) {
+        self.repository(repository)
+            .tags
+            .insert(tag.to_owned(), digest.to_owned());
+    }
+
+    pub(crate) fn untag(&mut self, repository: &str, tag: &str) {
+        self.repository(repository).tags.remove(tag);
+    }
+
+    /// Takes the manifest away and leaves its tags dangling, as a fault in the middle of a deletion does.
+    pub(crate) fn lose_manifest(&mut self, repository: &str, digest: &str) {
+        self.repository(repository).manifests.remove(digest);
+    }
+
+    /// Distribution's deletion by digest: the manifest and every tag on it.
+    pub(crate) fn delete(&mut self, repository: &str, digest: &str) -> bool {
+        let repository = self.repository(repository);
+        let was_there = repository.manifests.remove(digest).is_some();
+        if was_there {
+            repository.tags.retain(|_, on| on != digest);
+        }
+        was_there
+    }
+
+    pub(crate) fn repository(&mut self, name: &str) -> &mut Repository {
+        self.repositories.entry(name.to_owned()).or_default()
+    }
+
+    pub(crate) fn tags(&self, repository: &str) -> Vec<String> {
+        let repository = self.repositories.get(repository);
+        repository.map_or_else(Vec::new, |found| found.tags.keys().cloned().collect())
+    }
+
+    pub(crate) fn manifest(&self, repository: &str, digest: &str) -> Option<&Manifest> {
+        self.repositories.get(repository)?.manifests.get(digest)
+    }
+
+    /// The digest that a tag or a digest names, if there is a manifest behind it.
+    pub(crate) fn resolve(&self, repository: &str, reference: &str) -> Option<String> {
+        let repository = self.repositories.get(repository)?;
+        let digest = repository.tags.get(reference).map_or(reference, String::as_str);
+        repository
+            .manifests
+            .contains_key(digest)
+            .then(|| digest.to_owned())
+    }
+
+    fn descriptor(&mut self, repository: &str, media_type: &str, content: &str) -> serde_json::Value {
+        let digest = self.blob(repository, content.as_bytes());
+        json!({ "mediaType": media_type, "digest": digest, "size": content.len() })
+    }
+}
+
+pub(crate) fn digest_of(content: &[u8]) -> String {
+    let mut digest = "sha256:".to_owned();
+    for byte in Sha256::digest(content) {
+        write!(digest, "{byte:02x}").expect("writing to a string");
+    }
+    digest
+}
