@@ -11,6 +11,10 @@ use crate::ui::Ui;
 pub(crate) struct Approved(Plan);
 
 impl Approved {
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0
+    }
+
     pub(crate) fn into_plan(self) -> Plan {
         self.0
     }

@@ -14,7 +14,7 @@ use crate::model::{Digest, Holdings, Repository, Tag};
 use crate::outcome::{Fate, Outcome, RepositoryOutcome};
 use crate::plan::{RepositoryPlan, Step};
 use crate::registry::{Deletion, Registry};
-use crate::store::Store;
+use crate::site::Site;
 use crate::ui::Ui;
 
 mod look;
@@ -48,7 +48,7 @@ pub(crate) async fn execute(approved: Approved, registry: &Registry, store: Opti
 
 struct Executor<'a> {
     registry: &'a Registry,
-    store: Option<&'a Store<'a>>,
+    store: Option<&'a Site>,
     cancel: &'a Cancel,
     plan: &'a RepositoryPlan,
     kept: &'a Holdings,

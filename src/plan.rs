@@ -78,6 +78,8 @@ pub(crate) struct ManifestRemoval {
     pub(crate) why: Why,
     pub(crate) media_type: String,
     pub(crate) raw: Arc<[u8]>,
+    /// Its config and layers: garbage afterwards, unless something kept needs them.
+    pub(crate) blobs: Vec<Digest>,
 }
 
 /// Why a manifest goes.
@@ -292,6 +294,7 @@ fn plan_repository(
                 why: doom.why,
                 media_type: manifest.media_type.clone(),
                 raw: Arc::clone(&manifest.raw),
+                blobs: manifest.blobs().map(|blob| blob.digest.clone()).collect(),
             })
         })
         .collect();
@@ -362,5 +365,10 @@ impl RepositoryPlan {
         self.tags
             .iter()
             .filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
+    }
+
+    /// The digests whose content nothing in this repository needs any more.
+    pub(crate) fn dead(&self) -> impl Iterator<Item = &Digest> {
+        self.manifests.iter().flat_map(|removal| removal.blobs.iter().chain([&removal.digest]))
     }
 }

@@ -262,7 +262,7 @@ fn collection(collected: &Collected) -> String {
     text
 }
 
-fn verification(verified: &Verified) -> String {
+pub(crate) fn verification(verified: &Verified) -> String {
     let mut text = String::new();
     for note in &verified.notes {
         let _ = writeln!(text, "{note}");
@@ -282,7 +282,7 @@ fn verification(verified: &Verified) -> String {
 }
 
 /// What is wrong, whom it harms and what mends it.
-pub(crate) fn problems(verified: &Verified) -> String {
+fn problems(verified: &Verified) -> String {
     let mut text = String::new();
     for problem in &verified.problems {
         let _ = writeln!(text, "DAMAGED {}", problem.what);

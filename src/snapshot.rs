@@ -33,7 +33,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) facts: &'a dyn Fn(&Repository, &Tag) -> bool,
 }
 
-pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, deletes_tags_by_name: bool, ui: &Ui) -> anyhow::Result<Snapshot> {
+pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> anyhow::Result<Snapshot> {
     let (names, is_whole, are_named) = match &wanted.scope {
         Scope::Whole => (registry.catalog().await?, true, false),
         Scope::Named(names) => (names.iter().cloned().collect(), false, true),
@@ -51,7 +51,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, deletes_tags_
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name, repositories })
+    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
 }
 
 /// The repositories that patterns without globs name: the registry need not be listed for them.

@@ -27,7 +27,7 @@ pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> an
     let names: BTreeSet<Repository> =
         kept.tags.iter().filter(|(_, tags)| !tags.is_empty()).map(|(name, _)| name.clone()).collect();
     let wanted = Wanted { scope: Scope::Named(names), digests: Vec::new(), facts: &|_, _| false };
-    let now = snapshot::take(registry, &wanted, false, ui).await?;
+    let now = snapshot::take(registry, &wanted, ui).await?;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     for (repository, tags) in &kept.tags {

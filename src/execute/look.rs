@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
 use crate::plan::{RepositoryPlan, Step};
 use crate::registry::{Reference, Registry};
-use crate::store::Store;
+use crate::site::Site;
 
 /// Where the tags that matter are now. Tags that go with their manifest need no second look: a tag that was moved off
 /// a digest survives the deletion of that digest.

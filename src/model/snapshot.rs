@@ -166,6 +166,20 @@ impl Snapshot {
         }
     }
 
+    /// Forgets the tags that are not `wanted`, and the manifests that only they reach.
+    pub(crate) fn narrow(&mut self, wanted: impl Fn(&Repository, &Tag) -> bool) {
+        for (repository, state) in &mut self.repositories {
+            let RepositoryState::Read(view) = state else { continue };
+            view.tags.retain(|tag, _| wanted(repository, tag));
+            let roots = view.tags.values().filter_map(|state| match state {
+                TagState::At(digest) => Some(digest),
+                TagState::Dangling | TagState::Unreadable(_) => None,
+            });
+            let needed: BTreeSet<Digest> = view.reachable(roots).into_iter().cloned().collect();
+            view.manifests.retain(|digest, _| needed.contains(digest));
+        }
+    }
+
     /// What could not be read, in words: nothing may be collected while any of it is unexplained, because what it
     /// refers to is unknown. A tag that `goes` explains nothing any more.
     pub(crate) fn unread(&self, goes: impl Fn(&Repository, &Tag) -> bool) -> Vec<String> {

@@ -1,0 +1,88 @@
+//! One file per kind of command: what it asks the stages to do, in which order.
+
+mod change;
+mod choose;
+mod ls;
+mod session;
+mod verify;
+
+use std::collections::BTreeSet;
+
+use crate::cli::Command;
+use crate::plan::Request;
+use crate::policy::Rules;
+use crate::reference::Pattern;
+
+pub(crate) use session::Session;
+
+use change::{Change, Collects, Reach};
+
+/// Runs a command to its end and gives the exit code.
+pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Prune(prune) => {
+            let rules = Rules {
+                patterns: prune.patterns,
+                exclude: prune.exclude,
+                keep: prune.keep,
+                older_than: prune.older_than,
+            };
+            let hosts = hosts(rules.patterns.iter().chain(&rules.exclude));
+            let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
+            let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
+            let change = Change {
+                name: "prune",
+                request: Request::Prune(rules),
+                hosts,
+                reach,
+                collects,
+                flags: prune.change,
+                window: prune.window,
+                access: prune.access,
+                output: prune.output,
+            };
+            change.run(session).await
+        }
+        Command::Rm(rm) => {
+            let hosts = rm.references.iter().filter_map(|reference| reference.registry.clone()).collect();
+            let named: BTreeSet<_> = rm.references.iter().map(|reference| reference.repository.clone()).collect();
+            let change = Change {
+                name: "rm",
+                reach: if rm.gc { Reach::Whole } else { Reach::Named(named) },
+                request: Request::Remove(rm.references),
+                hosts,
+                collects: if rm.gc { Collects::Yes } else { Collects::No },
+                flags: rm.change,
+                window: rm.window,
+                access: rm.access,
+                output: rm.output,
+            };
+            change.run(session).await
+        }
+        Command::Gc(gc) => {
+            let change = Change {
+                name: "gc",
+                request: Request::Collect,
+                hosts: Vec::new(),
+                reach: Reach::Whole,
+                collects: Collects::Yes,
+                flags: gc.change,
+                window: gc.window,
+                access: gc.access,
+                output: gc.output,
+            };
+            change.run(session).await
+        }
+        Command::Ls(ls) => ls::run(session, ls).await,
+        Command::Verify(verify) => verify::run(session, verify).await,
+        Command::ShellFunction => {
+            session.ui.data(crate::plugin::shell_function());
+            Ok(0)
+        }
+    }
+}
+
+/// The registries that patterns name.
+fn hosts<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Vec<crate::model::RegistryAddress> {
+    patterns.filter_map(|pattern| pattern.registry.clone()).collect()
+}

@@ -1,0 +1,146 @@
+//! What every command begins with: the registry that is meant, a connection to it, and the container it runs in.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::OnceCell;
+
+use crate::cancel::Cancel;
+use crate::cli;
+use crate::config::Settings;
+use crate::confirm::Consent;
+use crate::credentials;
+use crate::engine::{Engine, Found};
+use crate::error::{Failure, Kind};
+use crate::model::RegistryAddress;
+use crate::registry::{self, Registry};
+use crate::site::Site;
+use crate::ui::Ui;
+
+use super::choose::{self, Candidate, Places};
+
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) ui: Ui,
+    pub(crate) cancel: Cancel,
+    engine: OnceCell<Engine>,
+}
+
+/// Where the registry runs, as far as this engine can tell.
+pub(crate) enum Place {
+    Here(Box<Site>),
+    Elsewhere(String),
+}
+
+impl Session {
+    pub(crate) fn new(settings: Settings, ui: Ui, cancel: Cancel) -> Self {
+        Self { settings, ui, cancel, engine: OnceCell::new() }
+    }
+
+    /// Work that may be given up at any moment: nothing has been changed yet, or no more will be.
+    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        tokio::select! {
+            result = work => result,
+            () = self.cancel.cancelled() => Err(Failure::new(Kind::Interrupted, "interrupted").into()),
+        }
+    }
+
+    pub(crate) fn consent(&self, flags: &cli::Change) -> Consent {
+        match (flags.force, self.settings.is_interactive) {
+            (true, _) => Consent::Given,
+            (false, true) => Consent::Ask,
+            (false, false) => Consent::NobodyThere,
+        }
+    }
+
+    /// The engine, connected to once.
+    pub(crate) async fn engine(&self) -> anyhow::Result<&Engine> {
+        self.engine.get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint))).await
+    }
+
+    /// A connection to the registry that the arguments, the flags or the surroundings mean.
+    pub(crate) async fn registry(&self, arguments: &[RegistryAddress], access: &cli::Access) -> anyhow::Result<Registry> {
+        let address = self.address(arguments, access).await?;
+        self.unless_cancelled(self.connect(&address, access)).await
+    }
+
+    pub(crate) async fn connect(&self, address: &RegistryAddress, access: &cli::Access) -> anyhow::Result<Registry> {
+        let environment = self.settings.docker_auth_config.as_deref();
+        let credentials = credentials::find(&self.settings.docker_config, environment, address.host()).await?;
+        let ui = self.ui.clone();
+        let access = registry::Access {
+            address: address.clone(),
+            credentials,
+            is_insecure: access.insecure || self.is_insecure_for_engine(address).await,
+            certificates: Some(self.settings.certificates.join(address.host())),
+            concurrency: access.concurrency.into(),
+            timeouts: registry::Timeouts::default(),
+            trace: Arc::new(move |line: &str| ui.debug(|| line.to_owned())),
+        };
+        Ok(Registry::connect(access).await?)
+    }
+
+    /// What the engine was told about registries without a verified certificate counts here too. Loopback needs no
+    /// asking, and an engine that cannot be reached says nothing.
+    async fn is_insecure_for_engine(&self, address: &RegistryAddress) -> bool {
+        if address.is_loopback() || address.scheme.is_some() {
+            return false;
+        }
+        match self.engine().await {
+            Ok(engine) => engine.calls_insecure(address).await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    async fn address(&self, arguments: &[RegistryAddress], access: &cli::Access) -> anyhow::Result<RegistryAddress> {
+        let configured = self.settings.docker_config.plugin_address()?;
+        let places = Places { arguments, flag: access.registry.as_ref(), configured: configured.as_ref() };
+        if let Some(address) = choose::said(&places)? {
+            return Ok(address);
+        }
+        let engine_said = match self.engine().await {
+            Ok(engine) => {
+                let candidates = self.on_engine(engine, access.container.as_deref()).await?;
+                if let Some(address) = choose::only(candidates, "registry containers on this engine")? {
+                    self.ui.say(&format!("Using the registry at {address}, the only one on this engine"));
+                    return Ok(address);
+                }
+                None
+            }
+            Err(error) if access.container.is_some() => return Err(error),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        let logins = choose::private_logins(self.settings.docker_config.auth_keys());
+        match choose::only(logins, "logins to private registries in the Docker config")? {
+            Some(address) => {
+                self.ui.say(&format!("Using the registry at {address}, the only private login in the Docker config"));
+                Ok(address)
+            }
+            None => Err(choose::none(engine_said.as_deref()).into()),
+        }
+    }
+
+    async fn on_engine(&self, engine: &Engine, container: Option<&str>) -> anyhow::Result<Vec<Candidate>> {
+        let found = engine.registry_containers().await.context("look for registry containers")?;
+        let candidates = found.into_iter().filter(|found| container.is_none_or(|named| found.name == named || found.id.starts_with(named)));
+        Ok(candidates
+            .filter_map(|found| {
+                let address = found.address?;
+                Some(Candidate { shown: format!("{address} (container `{}`, image {})", found.name, found.image), address })
+            })
+            .collect())
+    }
+
+    /// The container of the registry, for a command that needs it. What was picked and why is said.
+    pub(crate) async fn place(&self, registry: &Registry, access: &cli::Access) -> anyhow::Result<Place> {
+        let engine = self.engine().await?;
+        match engine.find_registry(Some(registry.address()), access.container.as_deref()).await? {
+            Found::Container(container) => {
+                self.ui.say(&format!("Registry container: `{}` ({})", container.name, container.picked_because));
+                let store = engine.store_configuration(&container).await?;
+                Ok(Place::Here(Box::new(Site { engine: engine.clone(), container, store })))
+            }
+            Found::None { why } => Ok(Place::Elsewhere(why)),
+        }
+    }
+}

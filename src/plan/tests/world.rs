@@ -1,0 +1,159 @@
+//! Small registries that read like sentences. Manifests weigh 100 bytes, configs 60, layers 1000.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::manifest::{OCI_INDEX, OCI_MANIFEST};
+use crate::model::{
+    ByteSize, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
+    Snapshot, TagState,
+};
+use crate::plan::placeholder::Placeholder;
+
+pub(super) fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+pub(super) fn digest_of(name: &str) -> Digest {
+    Digest::of(name.as_bytes())
+}
+
+pub(super) fn world() -> World {
+    World { repositories: BTreeMap::new(), names: BTreeMap::new(), deletes_tags_by_name: false }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    repositories: BTreeMap<String, RepositoryView>,
+    names: BTreeMap<Digest, String>,
+    deletes_tags_by_name: bool,
+}
+
+impl World {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            registry: "127.0.0.1:5000".parse().unwrap(),
+            is_whole: true,
+            deletes_tags_by_name: self.deletes_tags_by_name,
+            repositories: self
+                .repositories
+                .iter()
+                .map(|(name, view)| (name.parse::<Repository>().unwrap(), RepositoryState::Read(view.clone())))
+                .collect(),
+        }
+    }
+
+    pub(super) fn name_of(&self, digest: &Digest) -> String {
+        self.names.get(digest).cloned().unwrap_or_else(|| digest.to_string())
+    }
+
+    pub(super) fn with_tag_deletion(mut self) -> Self {
+        self.deletes_tags_by_name = true;
+        self
+    }
+
+    fn view(&mut self, repository: &str) -> &mut RepositoryView {
+        self.repositories.entry(repository.to_owned()).or_default()
+    }
+
+    pub(super) fn tag(mut self, repository: &str, tag: &str, name: &str) -> Self {
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::At(digest_of(name)));
+        self
+    }
+
+    /// An image with one layer of its own, made so many days ago.
+    pub(super) fn image(self, repository: &str, tag: &str, name: &str, days: i64) -> Self {
+        let layer = format!("layer of {name}");
+        self.image_with(repository, tag, name, days, &[&layer])
+    }
+
+    pub(super) fn image_with(self, repository: &str, tag: &str, name: &str, days: i64, layers: &[&str]) -> Self {
+        let created = (now() - SignedDuration::from_hours(24 * days)).to_string();
+        self.manifest(repository, name, Some(&created), layers).tag(repository, tag, name)
+    }
+
+    pub(super) fn undated(self, repository: &str, tag: &str, name: &str) -> Self {
+        self.manifest(repository, name, None, &[]).tag(repository, tag, name)
+    }
+
+    pub(super) fn dated(self, repository: &str, tag: &str, name: &str, created: &str) -> Self {
+        self.manifest(repository, name, Some(created), &[]).tag(repository, tag, name)
+    }
+
+    /// An image without a tag, to be part of an index.
+    pub(super) fn child(self, repository: &str, name: &str, days: i64) -> Self {
+        let created = (now() - SignedDuration::from_hours(24 * days)).to_string();
+        let layer = format!("layer of {name}");
+        self.manifest(repository, name, Some(&created), &[&layer])
+    }
+
+    pub(super) fn index(mut self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
+        let children = children.iter().map(|child| descriptor(OCI_MANIFEST, child, 100)).collect();
+        let manifest = Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.to_owned(), children, ..bare(name) };
+        self.insert(repository, name, manifest);
+        self.tag(repository, tag, name)
+    }
+
+    pub(super) fn unreadable(mut self, repository: &str, tag: &str) -> Self {
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Unreadable("500".to_owned()));
+        self
+    }
+
+    pub(super) fn dangling(mut self, repository: &str, tag: &str) -> Self {
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Dangling);
+        self
+    }
+
+    pub(super) fn placeholder(mut self, repository: &str, tag: &str) -> Self {
+        let tags = [tag.parse().unwrap()];
+        let made = Placeholder::new(&"127.0.0.1:5000".parse().unwrap(), &repository.parse().unwrap(), tags.iter(), now());
+        let mut manifest = Manifest::parse(made.digest, Placeholder::MEDIA_TYPE, &made.raw).unwrap();
+        manifest.digest = digest_of("placeholder");
+        manifest.raw = [b'x'; 100].into();
+        self.insert(repository, "placeholder", manifest);
+        self.tag(repository, tag, "placeholder")
+    }
+
+    fn manifest(mut self, repository: &str, name: &str, created: Option<&str>, layers: &[&str]) -> Self {
+        let manifest = Manifest {
+            config: Some(descriptor("application/vnd.oci.image.config.v1+json", &format!("config of {name}"), 60)),
+            layers: layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer, 1000)).collect(),
+            ..bare(name)
+        };
+        let facts = ImageFacts { created: created.map(str::to_owned), platform: None };
+        self.view(repository).facts.insert(digest_of(name), Ok(facts));
+        self.insert(repository, name, manifest);
+        self
+    }
+
+    fn insert(&mut self, repository: &str, name: &str, manifest: Manifest) {
+        self.names.insert(digest_of(name), name.to_owned());
+        self.view(repository).manifests.insert(digest_of(name), ManifestState::Read(manifest));
+    }
+}
+
+fn bare(name: &str) -> Manifest {
+    Manifest {
+        digest: digest_of(name),
+        media_type: OCI_MANIFEST.to_owned(),
+        kind: ManifestKind::Image,
+        config: None,
+        layers: Vec::new(),
+        children: Vec::new(),
+        subject: None,
+        annotations: BTreeMap::new(),
+        raw: [b'x'; 100].into(),
+    }
+}
+
+fn descriptor(media_type: &str, name: &str, size: u64) -> Descriptor {
+    Descriptor {
+        media_type: media_type.to_owned(),
+        digest: digest_of(name),
+        size: ByteSize(size),
+        platform: None,
+        annotations: BTreeMap::new(),
+        is_foreign: false,
+    }
+}

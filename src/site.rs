@@ -1,0 +1,67 @@
+//! A registry's container on an engine, and its store.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{Driver, Engine, RegistryContainer, StoreConfiguration};
+use crate::error::Failure;
+use crate::model::{ByteSize, Digest, Repository, Snapshot, Tag, TagState};
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) engine: Engine,
+    pub(crate) container: RegistryContainer,
+    pub(crate) store: StoreConfiguration,
+}
+
+impl Site {
+    /// Where the store's files are, when they are files.
+    fn root(&self) -> Option<&str> {
+        match &self.store.driver {
+            Driver::Filesystem { root } => Some(root),
+            Driver::Other(_) => None,
+        }
+    }
+
+    /// The tags of a repository as the store has them now: one request to the engine, none to the registry. A tag whose
+    /// link is odd is not in the answer.
+    pub(crate) async fn tags(&self, repository: &Repository) -> anyhow::Result<BTreeMap<Tag, Digest>> {
+        match self.root() {
+            Some(root) => self.engine.tags_in_store(&self.container, root, repository).await,
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The size of the store as measured there; `None` where that is not possible.
+    pub(crate) async fn size(&self) -> Option<ByteSize> {
+        self.engine.store_size(&self.container, self.root()?).await.ok().flatten()
+    }
+
+    /// Whether this container is the registry that was read. A port may be forwarded to another machine's registry,
+    /// so one tag of the snapshot is looked up in the container's own store.
+    pub(crate) async fn check_identity(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let Some(root) = self.root() else { return Ok(()) };
+        let sample = snapshot.read_repositories().find_map(|(repository, view)| {
+            let tags: Vec<(&Tag, &Digest)> = view
+                .tags
+                .iter()
+                .filter_map(|(tag, state)| match state {
+                    TagState::At(digest) => Some((tag, digest)),
+                    TagState::Dangling | TagState::Unreadable(_) => None,
+                })
+                .collect();
+            (!tags.is_empty()).then_some((repository, tags))
+        });
+        let Some((repository, tags)) = sample else { return Ok(()) };
+        let stored = self.engine.tags_in_store(&self.container, root, repository).await?;
+        // One tag may have been pushed since it was read; all of them in one repository have not.
+        if tags.iter().any(|(tag, digest)| stored.get(*tag) == Some(*digest)) {
+            return Ok(());
+        }
+        Err(Failure::refused(format!(
+            "the container `{}` does not hold what {} serves: `{repository}` differs in its store",
+            self.container.name, snapshot.registry
+        ))
+        .hint("name the right container with `--container`, or delete only with `--no-gc`")
+        .into())
+    }
+}
