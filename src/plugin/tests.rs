@@ -291,17 +291,13 @@ fn completion_answers_in_cobras_format() {
 
 #[cfg(unix)]
 mod shell_function {
-    use std::fs;
     use std::io::Write as _;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
 
     /// What `docker` gets when `typed` runs in `shell` with the function loaded, word by word.
     fn docker_gets(shell: &str, typed: &str) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
-        let docker = folder.path().join("docker");
-        fs::write(&docker, "#!/bin/sh\nprintf '[%s]' \"$@\"\nexit 7\n").unwrap();
-        fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+        crate::config::tests::write_program(&folder.path().join("docker"), "printf '[%s]' \"$@\"; exit 7");
         let script = format!(
             "set -eu\n{}\n{typed} || printf ' %s' \"$?\"\n",
             super::shell_function()
