@@ -1,8 +1,9 @@
-//! Finds the credentials for a registry as `docker login` left them: DOCKER_AUTH_CONFIG, then the credential helper
+//! Finds the credentials for a registry as `docker login` left them: `DOCKER_AUTH_CONFIG`, then the credential helper
 //! of the registry, then the one for all, then the file. What they are good for (which realm, which host) is decided
 //! where requests are made. No store is guessed where none is configured: Docker writes the one it guesses into its
 //! configuration at the first login.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -39,11 +40,11 @@ pub(crate) enum Credentials {
     RegistryToken(Secret),
 }
 
-/// The part of DOCKER_AUTH_CONFIG that Docker reads.
+/// The part of `DOCKER_AUTH_CONFIG` that Docker reads.
 #[derive(Deserialize)]
 struct AuthVariable {
     #[serde(default)]
-    auths: std::collections::BTreeMap<String, AuthEntry>,
+    auths: BTreeMap<String, AuthEntry>,
 }
 
 /// The credentials for `registry_host` (`host[:port]`); `None` means anonymous.
@@ -115,10 +116,7 @@ async fn find_with(
 }
 
 /// The exact key, else the first whose host is the one meant: keys of old logins have a scheme and a path.
-fn entry_for<'a>(
-    auths: &'a std::collections::BTreeMap<String, AuthEntry>,
-    key: &str,
-) -> Option<(&'a str, &'a AuthEntry)> {
+fn entry_for<'a>(auths: &'a BTreeMap<String, AuthEntry>, key: &str) -> Option<(&'a str, &'a AuthEntry)> {
     let host = docker_file::host_of_key(key);
     let entry = auths.get_key_value(key).or_else(|| {
         auths

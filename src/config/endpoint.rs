@@ -106,9 +106,8 @@ fn is_tls(globals: &Globals, environment: &Environment) -> bool {
             .unwrap_or_else(|| environment.variable("DOCKER_TLS").is_some())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-#[derive(Default)]
 struct ContextFile {
     endpoints: ContextEndpoints,
 }
@@ -233,3 +232,6 @@ fn host_name(address: &str) -> Option<String> {
     };
     (!name.is_empty()).then(|| name.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::error::{describe, kind_of};
+use crate::error::describe;
 
 /// Writes an executable shell script through another process: an open descriptor here, inherited by a child of
 /// another test, would make running it fail with "text file busy".
@@ -20,7 +20,7 @@ pub(crate) fn write_program(path: &Path, script: &str) {
     assert!(written.success());
 }
 
-fn environment(variables: &[(&str, &str)]) -> Environment {
+pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment {
         variables: variables
             .iter()
@@ -38,7 +38,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
     }
 }
 
-fn globals(typed: &str) -> Globals {
+pub(super) fn globals(typed: &str) -> Globals {
     let line = ["docker"]
         .into_iter()
         .chain(typed.split_whitespace())
@@ -145,212 +145,6 @@ fn a_malformed_file_is_named_with_the_place_and_never_quoted() {
         );
         assert!(text.contains("hint: "), "{content}: {text}");
         assert!(!text.contains("planted"), "{text}");
-    }
-}
-
-/// A Docker config folder with these contexts.
-fn with_contexts(contexts: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, meta) in contexts {
-        let id = crate::model::Digest::of(name.as_bytes());
-        let meta_folder = folder.path().join("contexts/meta").join(id.hex());
-        fs::create_dir_all(&meta_folder).unwrap();
-        fs::write(meta_folder.join("meta.json"), meta).unwrap();
-    }
-    folder
-}
-
-#[cfg(unix)]
-#[test]
-fn the_engine_is_chosen_in_dockers_order() {
-    let host = |host: &str| {
-        format!(
-            r#"{{"Name":"x","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}","SkipTLSVerify":false}}}}}}"#
-        )
-    };
-    let folder = with_contexts(&[
-        ("local", &host("unix:///run/user/1/docker.sock")),
-        ("remote", &host("ssh://me@far.example:22")),
-        ("bare", "{}"),
-    ]);
-    let docker_host = ("DOCKER_HOST", "unix:///h.sock");
-    let docker_context = ("DOCKER_CONTEXT", "local");
-    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
-    let rows: &[Row] = &[
-        ("", &[], None, "/var/run/docker.sock"),
-        ("", &[], Some(""), "/var/run/docker.sock"),
-        ("", &[], Some("default"), "/var/run/docker.sock"),
-        ("", &[], Some("local"), "/run/user/1/docker.sock"),
-        ("", &[], Some("bare"), "/var/run/docker.sock"),
-        ("", &[docker_context], Some("remote"), "/run/user/1/docker.sock"),
-        ("", &[docker_host, docker_context], Some("remote"), "/h.sock"),
-        (
-            "",
-            &[("DOCKER_HOST", ""), docker_context],
-            Some("remote"),
-            "/run/user/1/docker.sock",
-        ),
-        (
-            "-H unix:///g.sock",
-            &[docker_host, docker_context],
-            Some("remote"),
-            "/g.sock",
-        ),
-        ("-H unix://", &[docker_host], None, "/var/run/docker.sock"),
-        (
-            "-c local",
-            &[docker_host],
-            Some("remote"),
-            "/run/user/1/docker.sock",
-        ),
-        ("-c default", &[docker_host], Some("remote"), "/h.sock"),
-        ("-c default", &[], Some("remote"), "/var/run/docker.sock"),
-        // A tls flag is about the default context only.
-        ("-c local --tls", &[], None, "/run/user/1/docker.sock"),
-        (
-            "--tls=false",
-            &[("DOCKER_TLS", "1")],
-            None,
-            "/var/run/docker.sock",
-        ),
-        (
-            "-c remote",
-            &[docker_host],
-            None,
-            "docker --context=remote; context `remote` (ssh://me@far.example:22); far.example",
-        ),
-        ("", &[docker_context], None, "/run/user/1/docker.sock"),
-        (
-            "",
-            &[("DOCKER_CONTEXT", "remote")],
-            None,
-            "docker; context `remote` (ssh://me@far.example:22); far.example",
-        ),
-        (
-            "",
-            &[("DOCKER_HOST", "tcp://127.0.0.1:2375")],
-            None,
-            "docker; tcp://127.0.0.1:2375; 127.0.0.1",
-        ),
-        (
-            "-H tcp://[::1]:1",
-            &[],
-            None,
-            "docker --host=tcp://[::1]:1; tcp://[::1]:1; ::1",
-        ),
-        ("-H far:2375", &[], None, "docker --host=far:2375; far:2375; far"),
-        (
-            "-H npipe:////./pipe/x",
-            &[],
-            None,
-            "docker --host=npipe:////./pipe/x; npipe:////./pipe/x; ",
-        ),
-        (
-            "--tlsverify=false",
-            &[],
-            None,
-            "docker --tlsverify=false; the default engine; ",
-        ),
-        (
-            "--tls -D -l warn",
-            &[docker_host],
-            None,
-            "docker --tls=true; unix:///h.sock; ",
-        ),
-        (
-            "",
-            &[("DOCKER_TLS_VERIFY", "1")],
-            None,
-            "docker; the default engine; ",
-        ),
-        ("", &[("DOCKER_TLS_VERIFY", "")], None, "/var/run/docker.sock"),
-        (
-            "--config /c --tlsverify --tlscacert a --tlscert b --tlskey c -H tcp://x",
-            &[],
-            None,
-            "docker --config=/c --tlscacert=a --tlscert=b --tlskey=c --tlsverify=true --host=tcp://x; tcp://x; x",
-        ),
-    ];
-    for (typed, variables, current, expected) in rows {
-        let endpoint =
-            Endpoint::choose(&globals(typed), &environment(variables), folder.path(), *current).unwrap();
-        let shown = match endpoint {
-            Endpoint::Socket(path) => path.display().to_string(),
-            Endpoint::DialStdio {
-                docker,
-                globals,
-                shown,
-                host_name,
-            } => {
-                let call: Vec<_> = [docker]
-                    .iter()
-                    .chain(&globals)
-                    .map(|word| word.to_str().unwrap().to_owned())
-                    .collect();
-                format!("{}; {shown}; {}", call.join(" "), host_name.unwrap_or_default())
-            }
-        };
-        assert_eq!(shown, *expected, "{typed} {variables:?} {current:?}");
-    }
-}
-
-#[test]
-fn contradictions_and_unknown_contexts_are_errors_with_the_mend() {
-    let folder = with_contexts(&[("broken", "{")]);
-    let fail = |typed: &str, variables: &[(&str, &str)]| {
-        let error =
-            Endpoint::choose(&globals(typed), &environment(variables), folder.path(), None).unwrap_err();
-        (kind_of(&error).exit_code(), describe(&error))
-    };
-    assert_eq!(fail("-H a -H b", &[]).0, 2);
-    assert_eq!(fail("-c a -H b", &[]).0, 2);
-    let (code, text) = fail("-c nosuch", &[]);
-    assert_eq!(code, 1);
-    assert!(
-        text.starts_with("error: context `nosuch` not found\n\nhint: `docker context ls`"),
-        "{text}"
-    );
-    assert!(
-        fail("", &[("DOCKER_CONTEXT", "../x")])
-            .1
-            .contains("context `../x` not found")
-    );
-    let (_, text) = fail("-c broken", &[]);
-    assert!(
-        text.contains("meta.json` is not valid JSON") && text.contains("docker context create"),
-        "{text}"
-    );
-}
-
-#[cfg(unix)]
-#[test]
-fn the_second_docker_is_the_first_and_never_this_program() {
-    let folder = tempfile::tempdir().unwrap();
-    let own = folder.path().join("program");
-    fs::write(&own, "").unwrap();
-    let link = folder.path().join("docker");
-    std::os::unix::fs::symlink(&own, &link).unwrap();
-    for (given, expected) in [
-        ("", "docker"),
-        ("docker", "docker"),
-        ("/opt/docker-28", "/opt/docker-28"),
-        ("/usr/libexec/docker/cli-plugins/docker-registry", "docker"),
-        ("C:/x/docker-registry.exe", "docker"),
-        ("docker-registry-prune", "docker"),
-        (link.to_str().unwrap(), "docker"),
-    ] {
-        let variables = [
-            ("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", given),
-            ("DOCKER_HOST", "tcp://x"),
-        ];
-        let environment = Environment {
-            own_program: Some(own.clone()),
-            ..environment(&variables)
-        };
-        match Endpoint::choose(&globals(""), &environment, folder.path(), None).unwrap() {
-            Endpoint::DialStdio { docker, .. } => assert_eq!(docker, expected, "{given}"),
-            Endpoint::Socket(path) => panic!("{given}: {path:?}"),
-        }
     }
 }
 

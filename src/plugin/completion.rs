@@ -109,13 +109,11 @@ fn of_command(command: &Command, given: &[String], current: &str) -> Vec<Candida
 
 fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     let mut arguments = command.get_arguments();
-    match word.strip_prefix("--") {
-        Some(long) => arguments.find(|argument| argument.get_long() == Some(long)),
-        None => {
-            let letter = word.strip_prefix('-')?.chars().last()?;
-            arguments.find(|argument| argument.get_short() == Some(letter))
-        }
+    if let Some(long) = word.strip_prefix("--") {
+        return arguments.find(|argument| argument.get_long() == Some(long));
     }
+    let letter = word.strip_prefix('-')?.chars().last()?;
+    arguments.find(|argument| argument.get_short() == Some(letter))
 }
 
 fn takes_value(option: &Arg) -> bool {

@@ -42,11 +42,12 @@ fn usage(command: &Command, path: &str) -> String {
             .get_value_names()
             .and_then(<[_]>::first)
             .map_or("ARG", |name| name.as_str());
-        usage.push_str(&if argument.is_required_set() {
-            format!(" {name} [{name}...]")
+        let first = if argument.is_required_set() {
+            format!("{name} ")
         } else {
-            format!(" [{name}...]")
-        });
+            String::new()
+        };
+        usage = format!("{usage} {first}[{name}...]");
     }
     usage
 }
