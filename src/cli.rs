@@ -34,7 +34,7 @@ pub(crate) struct Globals {
     #[arg(short, long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Enable debug mode: say every request
-    #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = clap::ArgAction::Set)]
+    #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = clap::ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) debug: bool,
     /// Engine socket to connect to
     #[arg(short = 'H', long = "host", value_name = "HOST")]
@@ -43,10 +43,10 @@ pub(crate) struct Globals {
     #[arg(short, long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
     /// Use TLS to connect to the engine; implied by --tlsverify
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) tls: Option<bool>,
     /// Use TLS and verify the engine
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) tlsverify: Option<bool>,
     /// Trust certs signed only by this CA
     #[arg(long, value_name = "FILE")]
