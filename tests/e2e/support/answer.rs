@@ -4,7 +4,6 @@ use std::fmt;
 use std::process::{Command, Output, Stdio};
 
 #[derive(Debug)]
-#[must_use = "say what is expected of the answer: `.success()`, `.exits(code)`, `.fails()`"]
 pub(crate) struct Answer {
     command: String,
     pub(crate) code: Option<i32>,
@@ -14,6 +13,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Runs a command to its end, without a terminal and with nothing to read.
+    #[must_use = "say what is expected of the answer: `.success()`, `.exits(code)`, `.fails()`"]
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = command
             .stdin(Stdio::null())
@@ -61,6 +61,16 @@ impl Answer {
     #[track_caller]
     pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(!self.mentions(text), "did not expect the words {text:?}\n{self}");
+        self
+    }
+
+    /// For sentences that may be worded in several ways.
+    #[track_caller]
+    pub(crate) fn says_one_of(self, texts: &[&str]) -> Self {
+        assert!(
+            texts.iter().any(|text| self.mentions(text)),
+            "expected one of the words {texts:?}\n{self}"
+        );
         self
     }
 

@@ -91,13 +91,7 @@ impl Client {
     }
 
     #[track_caller]
-    fn expect(
-        &self,
-        status: StatusCode,
-        method: Method,
-        path: &str,
-        content: Option<&Content>,
-    ) -> Reply {
+    fn expect(&self, status: StatusCode, method: Method, path: &str, content: Option<&Content>) -> Reply {
         let reply = self
             .send(method.clone(), path, content)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));

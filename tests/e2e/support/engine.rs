@@ -59,7 +59,7 @@ pub(crate) fn docker_says<'a>(arguments: impl IntoIterator<Item = &'a str>) -> S
 }
 
 /// Runs `docker` with something to read.
-#[track_caller]
+#[must_use]
 pub(crate) fn docker_reads<'a>(arguments: impl IntoIterator<Item = &'a str>, input: &[u8]) -> Answer {
     let mut command = docker(arguments);
     let words = words_of(&command);
@@ -76,6 +76,16 @@ pub(crate) fn docker_reads<'a>(arguments: impl IntoIterator<Item = &'a str>, inp
         .write_all(input)
         .expect("write to docker");
     Answer::from_output(words, &child.wait_with_output().expect("wait for docker"))
+}
+
+/// Pulls as a client that has nothing of the image, and leaves nothing of it behind.
+#[must_use]
+pub(crate) fn clean_pull(reference: &str, platform: Option<&str>) -> Answer {
+    let platform = platform.map(|platform| format!("--platform={platform}"));
+    let words = ["pull"].into_iter().chain(platform.as_deref()).chain([reference]);
+    let answer = Answer::of(&mut docker(words));
+    let _ = docker(["rmi", "--force", reference]).output();
+    answer
 }
 
 /// The address of the engine that the user's own configuration and context lead to.
@@ -121,9 +131,5 @@ fn script(name: &str) -> PathBuf {
 }
 
 fn last_line(text: &str) -> String {
-    text.trim_end()
-        .lines()
-        .next_back()
-        .unwrap_or_default()
-        .to_owned()
+    text.trim_end().lines().next_back().unwrap_or_default().to_owned()
 }

@@ -48,6 +48,12 @@ impl Options {
         self
     }
 
+    /// A second server on the store of another one.
+    pub(crate) fn volumes_from(mut self, container: &str) -> Self {
+        self.arguments.push(format!("--volumes-from={container}"));
+        self
+    }
+
     /// Asks for a name and a password, kept in a file in the folder.
     pub(crate) fn login(mut self, folder: &Path, user: &str, password: &str, line: &str) -> Self {
         std::fs::write(folder.join("htpasswd"), format!("{line}\n")).expect("write the password file");
@@ -59,26 +65,44 @@ impl Options {
             .env("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd")
     }
 
-    /// Starts the server and waits until it answers.
+    /// Starts the server on a port that stays its own, and waits until it answers.
     #[track_caller]
     pub(crate) fn start(self) -> Registry {
-        let (name, port) = loop {
-            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-            let name = format!("drp-e2e-{}-{serial}", process::id());
-            let port = free_port();
-            let publish = format!("127.0.0.1:{port}:5000");
-            let fixed = ["run", "--detach", "--name", &name, "--publish", &publish];
-            let all = self.arguments.iter().map(String::as_str);
-            let answer = Answer::of(&mut docker(
-                fixed.into_iter().chain(all).chain([registry_image()]),
-            ));
+        loop {
+            let address = format!("127.0.0.1:{}", free_port());
+            let (name, answer) = self.run(&format!("{address}:5000"));
             if answer.code == Some(0) {
-                break (name, port);
+                return self.registry(name, address);
             }
+            assert!(answer.mentions("already"), "{answer}");
+        }
+    }
+
+    /// Starts it on a port of the engine's choice, which is another one after each start.
+    #[track_caller]
+    pub(crate) fn start_on_any_port(self) -> Registry {
+        let (name, answer) = self.run("127.0.0.1::5000");
+        answer.success();
+        let address = published_address(&name);
+        self.registry(name, address)
+    }
+
+    fn run(&self, publish: &str) -> (String, Answer) {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let name = format!("drp-e2e-{}-{serial}", process::id());
+        let fixed = ["run", "--detach", "--name", &name, "--publish", publish];
+        let own = self.arguments.iter().map(String::as_str);
+        let answer = Answer::of(&mut docker(
+            fixed.into_iter().chain(own).chain([registry_image()]),
+        ));
+        if answer.code != Some(0) {
+            // A container whose port was taken is there all the same.
             let _ = docker(["rm", "--force", "--volumes", &name]).output();
-            assert!(answer.mentions("port is already allocated") || answer.mentions("address already in use"), "{answer}");
-        };
-        let address = format!("127.0.0.1:{port}");
+        }
+        (name, answer)
+    }
+
+    fn registry(self, name: String, address: String) -> Registry {
         let registry = Registry {
             client: Client::new(&address, self.login),
             address,
@@ -87,6 +111,10 @@ impl Options {
         registry.wait_until_it_answers();
         registry
     }
+}
+
+fn published_address(name: &str) -> String {
+    docker_says(["port", name, "5000/tcp"])
 }
 
 pub(crate) struct Registry {
@@ -121,6 +149,11 @@ impl Registry {
                 .send(reqwest::Method::GET, "/v2/", None)
                 .is_ok_and(|reply| reply.status.is_success())
         });
+    }
+
+    /// Where the engine publishes it now.
+    pub(crate) fn published_address(&self) -> String {
+        published_address(&self.name)
     }
 
     /// Runs a shell line in the container.

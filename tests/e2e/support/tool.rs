@@ -1,11 +1,11 @@
 //! The program under test, started in an environment that holds nothing but what a test puts there.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::{fs, thread};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -99,6 +99,7 @@ impl Tool {
         command
     }
 
+    #[must_use]
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
         Answer::of(&mut self.command(arguments))
     }
@@ -117,6 +118,7 @@ impl Tool {
     }
 
     /// Runs it on a terminal of its own; when it asks `[y/N]`, calls `meanwhile`, then types the answer.
+    #[must_use]
     pub(crate) fn run_on_terminal(
         &self,
         arguments: &[&str],
@@ -130,7 +132,14 @@ impl Tool {
             .map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")))
             .collect();
         let mut child = Command::new("script")
-            .args(["--quiet", "--return", "--flush", "--command", &line.join(" "), "/dev/null"])
+            .args([
+                "--quiet",
+                "--return",
+                "--flush",
+                "--command",
+                &line.join(" "),
+                "/dev/null",
+            ])
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.home.path())
@@ -154,9 +163,7 @@ impl Tool {
                 && let Some(meanwhile) = meanwhile.take()
             {
                 meanwhile();
-                keyboard
-                    .write_all(reply.as_bytes())
-                    .expect("type the answer");
+                keyboard.write_all(reply.as_bytes()).expect("type the answer");
             }
         }
         let mut output = child.wait_with_output().expect("wait for the program");
@@ -189,19 +196,9 @@ impl Running {
         );
     }
 
+    #[must_use]
     pub(crate) fn wait(self) -> Answer {
         let output = self.child.wait_with_output().expect("wait for the program");
         Answer::from_output(self.words, &output)
     }
-}
-
-/// Runs closures side by side and waits for all: registries start in parallel.
-pub(crate) fn side_by_side<T: Send, const N: usize>(
-    works: [Box<dyn FnOnce() -> T + Send>; N],
-) -> [T; N] {
-    thread::scope(|scope| {
-        works
-            .map(|work| scope.spawn(work))
-            .map(|handle| handle.join().expect("no panic"))
-    })
 }
