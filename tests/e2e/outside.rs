@@ -53,7 +53,7 @@ impl Process {
             folder,
         };
         eventually("the server answers", || {
-            process.client.send(reqwest::Method::GET, "/v2/", None).is_ok()
+            process.client.send(&reqwest::Method::GET, "/v2/", None).is_ok()
         });
         process
     }

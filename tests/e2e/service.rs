@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use crate::support::content::Recipe;
 use crate::support::engine::left_out;
-use crate::support::registry::{Options, Registry, eventually};
+use crate::support::registry::{Options, Registry};
 use crate::support::tool::Tool;
 
 #[test]
@@ -20,13 +20,8 @@ fn an_interrupt_during_the_collection_puts_the_registry_back() {
     let tool = Tool::standalone();
     let gc = ["gc", "--force", "--registry", &registry.address];
 
-    let run = tool.start(&gc);
-    let pid = run.id();
-    eventually("the registry is stopped for the collection", || {
-        assert!(
-            std::path::Path::new(&format!("/proc/{pid}")).exists() || cfg!(not(target_os = "linux")),
-            "it ended without a stop"
-        );
+    let mut run = tool.start(&gc);
+    run.until("the registry is stopped for the collection", || {
         TcpStream::connect(&registry.address).is_err()
     });
     run.signal("INT");

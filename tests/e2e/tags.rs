@@ -126,7 +126,7 @@ fn a_kept_tag_that_moves_onto_a_doomed_digest_before_the_answer_is_not_lost() {
 
     let answer =
         Tool::standalone().run_on_terminal(&["rm", "--gc", &registry.reference("app:old")], "y\n", || {
-            registry.client.put_manifest("app", "kept", &doomed.manifest)
+            registry.client.put_manifest("app", "kept", &doomed.manifest);
         });
     assert!(
         registry.client.tags("app").contains(&"kept".to_owned()),

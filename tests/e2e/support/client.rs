@@ -54,7 +54,7 @@ impl Client {
     /// One request; `Err` is a connection that failed.
     pub(crate) fn send(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
         content: Option<&Content>,
     ) -> Result<Reply, reqwest::Error> {
@@ -63,7 +63,7 @@ impl Client {
         } else {
             format!("http://{}{path}", self.address)
         };
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method.clone(), url);
         for kind in MANIFEST_TYPES {
             request = request.header(ACCEPT, kind);
         }
@@ -86,14 +86,14 @@ impl Client {
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
-        self.send(Method::GET, path, None)
+        self.send(&Method::GET, path, None)
             .unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
     #[track_caller]
-    fn expect(&self, status: StatusCode, method: Method, path: &str, content: Option<&Content>) -> Reply {
+    fn expect(&self, status: StatusCode, method: &Method, path: &str, content: Option<&Content>) -> Reply {
         let reply = self
-            .send(method.clone(), path, content)
+            .send(method, path, content)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         assert_eq!(
             reply.status,
@@ -108,7 +108,7 @@ impl Client {
     pub(crate) fn push_blob(&self, repository: &str, blob: &Content) {
         let started = self.expect(
             StatusCode::ACCEPTED,
-            Method::POST,
+            &Method::POST,
             &format!("/v2/{repository}/blobs/uploads/"),
             None,
         );
@@ -120,7 +120,7 @@ impl Client {
         };
         self.expect(
             StatusCode::CREATED,
-            Method::PUT,
+            &Method::PUT,
             &format!("{location}{separator}digest={}", blob.digest),
             Some(&bytes),
         );
@@ -131,7 +131,7 @@ impl Client {
     pub(crate) fn put_manifest(&self, repository: &str, reference: &str, manifest: &Content) {
         self.expect(
             StatusCode::CREATED,
-            Method::PUT,
+            &Method::PUT,
             &format!("/v2/{repository}/manifests/{reference}"),
             Some(manifest),
         );
@@ -167,7 +167,7 @@ impl Client {
     pub(crate) fn delete(&self, repository: &str, digest: &str) {
         self.expect(
             StatusCode::ACCEPTED,
-            Method::DELETE,
+            &Method::DELETE,
             &format!("/v2/{repository}/manifests/{digest}"),
             None,
         );
@@ -241,7 +241,7 @@ impl Client {
 
     fn fetch(&self, path: &str) -> Result<Reply, String> {
         let reply = self
-            .send(Method::GET, path, None)
+            .send(&Method::GET, path, None)
             .map_err(|error| format!("GET {path}: {error}"))?;
         if reply.status.is_success() {
             Ok(reply)

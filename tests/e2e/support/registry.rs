@@ -146,7 +146,7 @@ impl Registry {
     pub(crate) fn wait_until_it_answers(&self) {
         eventually(&format!("{} answers", self.name), || {
             self.client
-                .send(reqwest::Method::GET, "/v2/", None)
+                .send(&reqwest::Method::GET, "/v2/", None)
                 .is_ok_and(|reply| reply.status.is_success())
         });
     }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::answer::{Answer, words_of};
 use super::engine::engine_host;
 use super::environment;
+use super::registry::eventually;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_docker-registry-prune");
 
@@ -181,8 +182,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Waits for a state of the world that this run brings about.
+    pub(crate) fn until(&mut self, what: &str, mut happens: impl FnMut() -> bool) {
+        eventually(what, || {
+            let happened = happens();
+            let ended = self.child.try_wait().expect("ask for the program's state");
+            assert!(happened || ended.is_none(), "{} ended before: {what}", self.words);
+            happened
+        });
     }
 
     pub(crate) fn signal(&self, name: &str) {
