@@ -178,16 +178,23 @@ impl Tool {
 /// A started program that a test wants to disturb.
 pub(crate) struct Running {
     words: String,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 impl Running {
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("ask for the program's state")
+            .is_some()
+    }
+
     /// Waits for a state of the world that this run brings about.
     pub(crate) fn until(&mut self, what: &str, mut happens: impl FnMut() -> bool) {
         eventually(what, || {
             let happened = happens();
-            let ended = self.child.try_wait().expect("ask for the program's state");
-            assert!(happened || ended.is_none(), "{} ended before: {what}", self.words);
+            let ended = self.has_ended();
+            assert!(happened || !ended, "{} ended before: {what}", self.words);
             happened
         });
     }
