@@ -41,6 +41,8 @@ impl Client {
             login,
             http: reqwest::Client::builder()
                 .no_proxy()
+                // The server is restarted between two requests of a test: a connection kept open would be a dead one.
+                .pool_max_idle_per_host(0)
                 .user_agent("docker-registry-prune-tests")
                 .build()
                 .expect("an HTTP client"),
