@@ -107,7 +107,8 @@ struct Measured {
 
 fn measure(arguments: &[&str]) -> Measured {
     let begin = Instant::now();
-    let mut run = Tool::standalone().start(arguments);
+    let tool = Tool::standalone();
+    let mut run = tool.start(arguments);
     let mut peak_kib = 0.0;
     while !run.has_ended() {
         peak_kib = peak_memory(&run).unwrap_or(peak_kib);
@@ -119,7 +120,7 @@ fn measure(arguments: &[&str]) -> Measured {
 }
 
 /// The kernel's own high-water mark; only Linux keeps one that can be read from outside.
-fn peak_memory(run: &Running) -> Option<f64> {
+fn peak_memory(run: &Running<'_>) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", run.child.id())).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()

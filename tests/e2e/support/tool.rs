@@ -106,7 +106,7 @@ impl Tool {
     }
 
     /// Starts it and returns at once.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running<'_> {
         let mut command = self.command(arguments);
         let words = words_of(&command);
         let child = command
@@ -115,7 +115,11 @@ impl Tool {
             .stderr(Stdio::piped())
             .spawn()
             .expect("start the program");
-        Running { words, child }
+        Running {
+            _tool: self,
+            words,
+            child,
+        }
     }
 
     /// Runs it on a terminal of its own; when it asks `[y/N]`, calls `meanwhile`, then types the answer.
@@ -176,12 +180,14 @@ impl Tool {
 }
 
 /// A started program that a test wants to disturb.
-pub(crate) struct Running {
+pub(crate) struct Running<'tool> {
+    /// Its home and its programs are there as long as it runs.
+    _tool: &'tool Tool,
     words: String,
     pub(crate) child: Child,
 }
 
-impl Running {
+impl Running<'_> {
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child
             .try_wait()
