@@ -2,7 +2,7 @@
 //! then looks fine and stores nothing, so the process that served before a collection must not serve after it.
 
 use crate::support::answer::Answer;
-use crate::support::content::{Content, Recipe};
+use crate::support::content::{Content, Recipe, layer};
 use crate::support::engine::{clean_pull, docker, docker_reads, left_out};
 use crate::support::registry::Registry;
 use crate::support::tool::Tool;
@@ -15,7 +15,7 @@ struct EngineImage {
 
 impl EngineImage {
     fn new(registry: &Registry, seed: &str) -> Self {
-        let layer: Content = crate::support::content::layer(seed, 30_000);
+        let layer: Content = layer(seed, 30_000);
         let reference = registry.reference("app:again");
         let keeper = format!("{}-image", registry.name);
         docker_reads(["import", "-", &keeper], &layer.bytes).success();
@@ -103,7 +103,7 @@ fn a_live_collection_gives_the_space_back_and_restarts_the_same_container() {
         return;
     }
     let registry = Registry::start();
-    let heavy = crate::support::content::layer("live", 5_000_000);
+    let heavy = layer("live", 5_000_000);
     registry.client.push(
         "app",
         &["heavy"],

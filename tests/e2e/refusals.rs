@@ -114,9 +114,7 @@ fn store_with_garbage(seed: &str) -> Registry {
     registry
         .client
         .push("team/other", &["2"], &Recipe::new(&format!("{seed} 2")).build());
-    let garbage = Recipe::new(&format!("{seed} garbage")).build();
-    registry.client.push("app", &["gone"], &garbage);
-    registry.client.delete("app", &garbage.manifest.digest);
+    registry.client.leave_garbage("app", seed);
     assert_eq!(registry.blob_count(), 9);
     registry
 }

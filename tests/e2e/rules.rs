@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use crate::support::content::{Image, Recipe};
-use crate::support::engine::left_out;
-use crate::support::registry::Registry;
+use crate::support::engine::{docker_says, left_out};
+use crate::support::registry::{Registry, STORE};
 use crate::support::tool::Tool;
 
 /// Ten versions of two applications, one made each month; some tags share a digest.
@@ -153,9 +153,7 @@ fn without_rules_only_garbage_goes() {
         return;
     }
     let registry = versions("no rules");
-    let garbage = version("no rules garbage", 0);
-    registry.client.push("app", &["gone"], &garbage);
-    registry.client.delete("app", &garbage.manifest.digest);
+    registry.client.leave_garbage("app", "no rules");
     assert_eq!(registry.blob_count(), 63);
 
     Tool::standalone()
@@ -183,13 +181,9 @@ fn verify_finds_what_is_broken_and_only_that() {
     tool.run(&["verify", "--registry", &registry.address]).success();
 
     let hex = &broken.layers[0].digest[7..];
-    registry.shell(&format!(
-        "rm -r {}/blobs/sha256/{}/{hex}",
-        crate::support::registry::STORE,
-        &hex[..2]
-    ));
+    registry.shell(&format!("rm -r {}/blobs/sha256/{}/{hex}", STORE, &hex[..2]));
     // The server remembers the layer until it is started again.
-    crate::support::engine::docker_says(["restart", &registry.name]);
+    docker_says(["restart", &registry.name]);
     registry.wait_until_it_answers();
     tool.run(&["verify", "--registry", &registry.address])
         .exits(5)

@@ -1,5 +1,6 @@
 //! The reason for all this: a registry full of dead images becomes small again, and nothing else changes.
 
+use crate::support::access::Access;
 use crate::support::content::{Recipe, layer};
 use crate::support::engine::{clean_pull, left_out};
 use crate::support::registry::Registry;
@@ -112,7 +113,7 @@ fn prune_does_it_in_one_command_and_a_second_run_finds_nothing_to_do() {
         .requests()
         .split_off(asked)
         .into_iter()
-        .filter(super::support::access::Access::changes)
+        .filter(Access::changes)
         .collect();
     assert_eq!(changes, [], "nothing was left to do");
     assert_eq!(registry.blob_count(), blobs);

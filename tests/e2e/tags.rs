@@ -1,6 +1,6 @@
 //! Tags: one of several on a digest, all of a repository, one that moved while nobody looked.
 
-use crate::support::content::Recipe;
+use crate::support::content::{Recipe, layer};
 use crate::support::engine::{clean_pull, left_out};
 use crate::support::registry::Registry;
 use crate::support::tool::Tool;
@@ -77,12 +77,12 @@ fn a_repository_goes_with_all_its_tags_and_the_one_nested_in_it_stays() {
         return;
     }
     let registry = Registry::start();
-    let base = crate::support::content::layer("common base", 20_000);
+    let base = layer("common base", 20_000);
     let kept = Recipe::new("nested").layer(&base).build();
     registry.client.push("app/sub", &["1"], &kept);
     let gone: Vec<_> = (0..4)
         .map(|number| {
-            let own = crate::support::content::layer(&format!("whole repository {number}"), 50_000);
+            let own = layer(&format!("whole repository {number}"), 50_000);
             Recipe::new(&format!("whole repository {number}"))
                 .layer(&base)
                 .layer(&own)

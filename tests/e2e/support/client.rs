@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::content::{
-    Content, DOCKER_LIST, DOCKER_MANIFEST, Image, OCI_INDEX, OCI_MANIFEST, digest_of, index,
+    Content, DOCKER_LIST, DOCKER_MANIFEST, Image, OCI_INDEX, OCI_MANIFEST, Recipe, digest_of, index,
 };
 
 const MANIFEST_TYPES: [&str; 4] = [DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX];
@@ -173,6 +173,14 @@ impl Client {
             &format!("/v2/{repository}/manifests/{digest}"),
             None,
         );
+    }
+
+    /// Pushes an image and deletes it: nothing refers to it any more, and all of it is still in the store.
+    #[track_caller]
+    pub(crate) fn leave_garbage(&self, repository: &str, seed: &str) {
+        let image = Recipe::new(&format!("{seed} garbage")).build();
+        self.push(repository, &["garbage"], &image);
+        self.delete(repository, &image.manifest.digest);
     }
 
     /// The tags, sorted; none where the repository has none or is not known.

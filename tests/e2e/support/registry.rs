@@ -20,6 +20,7 @@ static SERIAL: AtomicU16 = AtomicU16::new(0);
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     arguments: Vec<String>,
+    command: Vec<String>,
     login: Option<(String, String)>,
 }
 
@@ -34,6 +35,7 @@ impl Options {
     pub(crate) fn deletion_disabled() -> Self {
         Self {
             arguments: vec!["--restart=unless-stopped".to_owned()],
+            command: Vec::new(),
             login: None,
         }
     }
@@ -51,6 +53,15 @@ impl Options {
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
+        self
+    }
+
+    /// A configuration file of the operator's own, which the container's command line names.
+    pub(crate) fn configured(mut self, folder: &Path, text: &str) -> Self {
+        std::fs::write(folder.join("own.yml"), text).expect("write the configuration");
+        self.arguments
+            .push(format!("--volume={}:/conf:ro", folder.display()));
+        self.command = vec!["serve".to_owned(), "/conf/own.yml".to_owned()];
         self
     }
 
@@ -92,9 +103,13 @@ impl Options {
         let name = format!("drp-e2e-{}-{serial}", process::id());
         let fixed = ["run", "--detach", "--name", &name, "--publish", publish];
         let own = self.arguments.iter().map(String::as_str);
-        let answer = Answer::of(&mut docker(
-            fixed.into_iter().chain(own).chain([registry_image()]),
-        ));
+        let command = self.command.iter().map(String::as_str);
+        let words = fixed
+            .into_iter()
+            .chain(own)
+            .chain([registry_image()])
+            .chain(command);
+        let answer = Answer::of(&mut docker(words));
         if answer.code != Some(0) {
             // A container whose port was taken is there all the same.
             let _ = docker(["rm", "--force", "--volumes", &name]).output();

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -105,11 +106,12 @@ impl Tool {
         Answer::of(&mut self.command(arguments))
     }
 
-    /// Starts it and returns at once.
+    /// Starts it in a process group of its own, as a shell does, and returns at once.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running<'_> {
         let mut command = self.command(arguments);
         let words = words_of(&command);
         let child = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -205,10 +207,10 @@ impl Running<'_> {
         });
     }
 
+    /// Sends a signal to the whole group, as a terminal does.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
+        let group = format!("-{}", self.child.id());
+        let sent = Command::new("kill").args(["-s", name, "--", &group]).status();
         assert!(
             sent.is_ok_and(|status| status.success()),
             "{} had ended before the signal",
