@@ -1,0 +1,18 @@
+//! The program against the real registry server in real containers, with the real docker command.
+//!
+//! Every test has its own server and its own images; nothing is left behind. They need a Docker engine;
+//! `DOCKER_REGISTRY_PRUNE_TESTS=no-engine` leaves them out.
+
+mod again;
+mod credentials;
+mod docker;
+mod harness;
+mod indexes;
+mod input;
+mod outside;
+mod refusals;
+mod rules;
+mod service;
+mod story;
+mod support;
+mod tags;

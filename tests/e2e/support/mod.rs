@@ -1,0 +1,10 @@
+//! The harness: real servers in containers, real images, the real docker command, and the program under test.
+
+pub(crate) mod access;
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod content;
+pub(crate) mod engine;
+mod environment;
+pub(crate) mod registry;
+pub(crate) mod tool;
