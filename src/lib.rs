@@ -3,6 +3,7 @@
 
 mod age;
 mod cancel;
+mod certificate;
 mod cli;
 mod config;
 mod credentials;
