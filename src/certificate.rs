@@ -200,7 +200,11 @@ impl fmt::Display for Violation {
                 write!(f, "the collector ended with code {exit_code}")
             }
             Self::Failed { exit_code, stderr } => {
-                write!(f, "the collector ended with code {exit_code}: {}", printable(stderr))
+                write!(
+                    f,
+                    "the collector ended with code {exit_code}: {}",
+                    printable(stderr)
+                )
             }
             Self::NoSummary { said } if said.is_empty() => f.write_str("the collector printed no summary"),
             Self::NoSummary { said } => {
@@ -275,10 +279,7 @@ pub(crate) fn check(run: &CollectorRun, demand: &Demand) -> Result<Certified, Ve
     for (repository, manifests) in &demand.manifests {
         check_repository(output, repository, manifests, &mut violations);
     }
-    let kept_blobs = demand
-        .blobs
-        .iter()
-        .filter(|blob| output.eligible.contains(blob));
+    let kept_blobs = demand.blobs.iter().filter(|blob| output.eligible.contains(blob));
     violations.extend(kept_blobs.map(|blob| Violation::BlobEligible { blob: blob.clone() }));
     if violations.is_empty() {
         Ok(Certified::Sweep)

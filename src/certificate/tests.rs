@@ -94,7 +94,12 @@ fn every_version_is_understood() {
         app: layer link eligible for deletion: {e}";
     for text in [v24, v3] {
         let read = run(text);
-        assert_eq!(read.output.unknown_lines(), 0, "{:?}", read.output.unknown_samples());
+        assert_eq!(
+            read.output.unknown_lines(),
+            0,
+            "{:?}",
+            read.output.unknown_samples()
+        );
         assert_eq!(
             check(&read, &demand(&[("app", 'a')], &['b'])),
             Ok(Certified::Sweep)
@@ -142,10 +147,7 @@ fn an_output_that_ends_early_is_no_certificate() {
         violations(cut, &nothing),
         ["the collector announced 2 blobs to delete and listed 1"]
     );
-    assert_eq!(
-        violations("", &nothing),
-        ["the collector printed no summary"]
-    );
+    assert_eq!(violations("", &nothing), ["the collector printed no summary"]);
     assert_eq!(
         violations("Usage:\n  registry [flags]", &nothing),
         ["the collector printed no summary; it said: Usage: / registry [flags]"]
@@ -184,13 +186,11 @@ fn an_empty_registry_has_nothing_to_collect_only_if_nothing_is_kept() {
             .to_owned(),
         ..CollectorRun::default()
     };
-    assert_eq!(
-        check(&empty, &Demand::default()),
-        Ok(Certified::NothingToCollect)
-    );
+    assert_eq!(check(&empty, &Demand::default()), Ok(Certified::NothingToCollect));
     assert!(check(&empty, &demand(&[("app", 'a')], &[])).is_err());
     let elsewhere = CollectorRun {
-        stderr: "failed to mark: filesystem: Path not found: /docker/registry/v2/repositories/a/_layers".to_owned(),
+        stderr: "failed to mark: filesystem: Path not found: /docker/registry/v2/repositories/a/_layers"
+            .to_owned(),
         exit_code: 1,
         ..CollectorRun::default()
     };
