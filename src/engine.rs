@@ -1,1 +1,174 @@
-//! engine
+//! The Docker Engine behind the verbs this tool needs: find the registry's container, read its configuration and its
+//! store, stop it for a collection and start it again.
+//!
+//! bollard stays behind this module: it sends unversioned requests in 0.21 and versioned ones in 0.22, which is a
+//! local change this way. Knows nothing of plans. Deliberately absent: removing or re-creating the registry's
+//! container (an anonymous volume would be lost).
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bollard::errors::Error;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::config::Endpoint;
+use crate::error::Failure;
+
+mod archive;
+mod collector;
+mod command_line;
+mod configuration;
+mod container;
+mod dial;
+mod exec;
+mod find;
+mod lifecycle;
+mod output;
+mod owner;
+mod recover;
+mod window;
+
+pub(crate) use collector::Mode;
+pub(crate) use configuration::{Driver, StoreConfiguration};
+pub(crate) use container::RegistryContainer;
+pub(crate) use find::{Candidate, Found};
+pub(crate) use window::{Maintained, Manner, Restored, Window};
+
+/// A connection to one engine that answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    docker: Docker,
+    /// The endpoint as people write it.
+    shown: String,
+    /// The machine of a remote engine; `None` for the one that runs here.
+    host_name: Option<String>,
+}
+
+/// The longest wait for the head of an answer; streams may take longer. Stopping asks for more.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+
+impl Engine {
+    pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self> {
+        let (docker, shown, host_name) = match endpoint {
+            Endpoint::Socket(path) => {
+                let shown = format!("unix://{}", path.display());
+                let docker = Docker::connect_with_unix(&shown, ANSWER_WITHIN.as_secs(), API_DEFAULT_VERSION);
+                (docker, shown, None)
+            }
+            Endpoint::DialStdio {
+                docker,
+                globals,
+                shown,
+                host_name,
+            } => {
+                let transport = dial::transport(docker.clone(), globals.clone());
+                let docker = Docker::connect_with_custom_transport(
+                    transport,
+                    Some("http://docker"),
+                    ANSWER_WITHIN.as_secs(),
+                    API_DEFAULT_VERSION,
+                );
+                (docker, shown.clone(), host_name.clone())
+            }
+        };
+        let docker = docker.map_err(|error| unreachable(&shown, &error))?;
+        docker.ping().await.map_err(|error| unreachable(&shown, &error))?;
+        Ok(Self {
+            docker,
+            shown,
+            host_name,
+        })
+    }
+
+    /// The endpoint as people write it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// What the engine knows of a container; `None` if it has none of that name or id.
+    async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
+        // The name becomes a part of a URL's path.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        if container.is_empty() || container.starts_with('.') || !container.bytes().all(is_name) {
+            return Ok(None);
+        }
+        match self
+            .docker
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await
+        {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("inspect the container `{container}`")),
+        }
+    }
+
+    /// Running containers and, with `all`, the others too; `label=value` narrows.
+    async fn list(&self, all: bool, label: Option<String>) -> Result<Vec<ContainerSummary>> {
+        let filters = label.map(|label| HashMap::from([("label".to_owned(), vec![label])]));
+        let options = ListContainersOptions {
+            all,
+            filters,
+            ..Default::default()
+        };
+        self.docker
+            .list_containers(Some(options))
+            .await
+            .with_context(|| format!("list the containers of {}", self.shown))
+    }
+}
+
+/// The HTTP status with which the engine refused.
+fn status(error: &Error) -> Option<u16> {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+fn unreachable(shown: &str, error: &Error) -> Failure {
+    let kind = io_kind(error);
+    let reason = match kind {
+        _ if matches!(error, Error::SocketNotFoundError(_)) => "there is no such socket".to_owned(),
+        Some(io::ErrorKind::PermissionDenied) => "permission denied".to_owned(),
+        Some(io::ErrorKind::ConnectionRefused) => "nothing listens there".to_owned(),
+        _ => innermost(error),
+    };
+    let mend = if kind == Some(io::ErrorKind::PermissionDenied) {
+        "run this with `sudo`, or join the group that owns the socket (`docker` on most systems) and log in again"
+    } else {
+        "is the Docker Engine running, and is this the one that is meant? `docker context ls` lists the others"
+    };
+    Failure::failed(format!(
+        "the Docker Engine at {shown} cannot be reached: {reason}"
+    ))
+    .hint(mend)
+    .hint("`--no-gc` deletes without the engine; the space comes back when the registry's operator collects")
+}
+
+fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = current.source();
+    }
+    None
+}
+
+/// hyper's outer texts ("client error (Connect)") say nothing; the cause does.
+fn innermost(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text = current.to_string();
+        cause = current.source();
+    }
+    crate::model::printable(&text)
+}

@@ -58,7 +58,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
 
 fn start(cli: Cli) -> u8 {
     let environment = Environment::read();
-    let ui = Ui::new(environment.stderr_is_terminal, cli.globals.debug);
+    let ui = Ui::new(environment.terminals.stderr, cli.globals.debug);
     let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| {
         let ended = runtime.block_on(work(cli, &environment, ui.clone()));
         // A question that nobody answered still waits for its line.

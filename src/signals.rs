@@ -1,6 +1,7 @@
 //! Turns every way of saying "stop" into one cancellation: signals, and the Docker CLI closing its plugin socket. A
 //! second signal changes nothing: the registry is put back first.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 use tokio::io::AsyncReadExt as _;
@@ -10,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cancel::{Cancel, CancelSource, cancellation};
 
 /// Listens until the run ends.
-pub(crate) fn listen(plugin_socket: Option<String>) -> io::Result<Cancel> {
+pub(crate) fn listen(plugin_socket: Option<OsString>) -> io::Result<Cancel> {
     let (source, cancel) = cancellation();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -41,7 +42,7 @@ async fn keep(source: CancelSource) {
 }
 
 /// Docker's CLI holds this socket open for as long as the plugin may run. One that cannot be reached says nothing.
-async fn wait_for_close(socket: &str) {
+async fn wait_for_close(socket: &OsStr) {
     let Ok(mut stream) = connect(socket).await else {
         return std::future::pending().await;
     };
@@ -50,9 +51,10 @@ async fn wait_for_close(socket: &str) {
 }
 
 #[cfg(target_os = "linux")]
-async fn connect(socket: &str) -> io::Result<UnixStream> {
+async fn connect(socket: &OsStr) -> io::Result<UnixStream> {
     use std::os::linux::net::SocketAddrExt as _;
-    match socket.strip_prefix('@') {
+    use std::os::unix::ffi::OsStrExt as _;
+    match socket.as_bytes().strip_prefix(b"@") {
         Some(name) => {
             let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
             let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
@@ -64,6 +66,6 @@ async fn connect(socket: &str) -> io::Result<UnixStream> {
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn connect(socket: &str) -> io::Result<UnixStream> {
+async fn connect(socket: &OsStr) -> io::Result<UnixStream> {
     UnixStream::connect(socket).await
 }

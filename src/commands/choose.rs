@@ -59,20 +59,10 @@ pub(crate) fn none(engine_said: Option<&str>) -> Failure {
         .hint("or once and for all in the Docker config file: {\"plugins\": {\"registry\": {\"address\": \"127.0.0.1:5000\"}}}")
 }
 
-/// The private registries among the logins of the Docker config.
-pub(crate) fn private_logins<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<Candidate> {
-    const PUBLIC: [&str; 3] = ["index.docker.io", "docker.io", "registry-1.docker.io"];
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for key in keys {
-        let bare = key.split_once("://").map_or(key, |(_, rest)| rest);
-        let host = bare.split('/').next().unwrap_or_default();
-        let Ok(address) = host.parse::<RegistryAddress>() else { continue };
-        let is_known = candidates.iter().any(|candidate| candidate.address == address);
-        if !is_known && !PUBLIC.contains(&address.host()) {
-            candidates.push(Candidate { shown: format!("{address} (a login in the Docker config)"), address });
-        }
-    }
-    candidates
+/// The hosts of private registries that the Docker config has a login for.
+pub(crate) fn private_logins<'a>(hosts: impl IntoIterator<Item = &'a str>) -> Vec<Candidate> {
+    let addresses = hosts.into_iter().filter_map(|host| host.parse::<RegistryAddress>().ok());
+    addresses.map(|address| Candidate { shown: format!("{address} (a login in the Docker config)"), address }).collect()
 }
 
 #[cfg(test)]
@@ -99,12 +89,9 @@ mod tests {
 
     #[test]
     fn several_candidates_are_listed_not_guessed() {
-        let keys = ["https://index.docker.io/v1/", "http://r.example:5000/v1/", "r.example:5000", "other.example"];
-        let logins = private_logins(keys.into_iter());
-        assert_eq!(logins.len(), 2);
-        let error = only(logins, "logins").unwrap_err().to_string();
+        let error = only(private_logins(["r.example:5000", "other.example"]), "logins").unwrap_err().to_string();
         assert!(error.contains("r.example:5000") && error.contains("other.example"), "{error}");
-        assert_eq!(only(private_logins(["r.example"].into_iter()), "logins").unwrap(), Some(address("r.example")));
+        assert_eq!(only(private_logins(["r.example"]), "logins").unwrap(), Some(address("r.example")));
         assert_eq!(only(Vec::new(), "logins").unwrap(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What every command begins with: the registry that is meant, a connection to it, and the container it runs in.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use anyhow::Context as _;
 use tokio::sync::OnceCell;
@@ -18,6 +18,9 @@ use crate::site::Site;
 use crate::ui::Ui;
 
 use super::choose::{self, Candidate, Places};
+
+/// Where the engine on this machine keeps the certificates of registries.
+const CERTIFICATES: &str = "/etc/docker/certs.d";
 
 pub(crate) struct Session {
     pub(crate) settings: Settings,
@@ -46,7 +49,7 @@ impl Session {
     }
 
     pub(crate) fn consent(&self, flags: &cli::Change) -> Consent {
-        match (flags.force, self.settings.is_interactive) {
+        match (flags.force, self.settings.terminals.is_interactive()) {
             (true, _) => Consent::Given,
             (false, true) => Consent::Ask,
             (false, false) => Consent::NobodyThere,
@@ -65,19 +68,17 @@ impl Session {
     }
 
     pub(crate) async fn connect(&self, address: &RegistryAddress, access: &cli::Access) -> anyhow::Result<Registry> {
-        let environment = self.settings.docker_auth_config.as_deref();
-        let credentials = credentials::find(&self.settings.docker_config, environment, address.host()).await?;
-        let ui = self.ui.clone();
+        let variable = self.settings.docker_auth_config.as_ref();
+        let credentials = credentials::find(&self.settings.docker_config, variable, address.host()).await?;
         let access = registry::Access {
             address: address.clone(),
             credentials,
             is_insecure: access.insecure || self.is_insecure_for_engine(address).await,
-            certificates: Some(self.settings.certificates.join(address.host())),
+            certificates: Some(Path::new(CERTIFICATES).join(address.host())),
             concurrency: access.concurrency.into(),
             timeouts: registry::Timeouts::default(),
-            trace: Arc::new(move |line: &str| ui.debug(|| line.to_owned())),
         };
-        Ok(Registry::connect(access).await?)
+        Ok(Registry::connect(&access).await?)
     }
 
     /// What the engine was told about registries without a verified certificate counts here too. Loopback needs no
@@ -93,7 +94,7 @@ impl Session {
     }
 
     async fn address(&self, arguments: &[RegistryAddress], access: &cli::Access) -> anyhow::Result<RegistryAddress> {
-        let configured = self.settings.docker_config.plugin_address()?;
+        let configured = self.configured()?;
         let places = Places { arguments, flag: access.registry.as_ref(), configured: configured.as_ref() };
         if let Some(address) = choose::said(&places)? {
             return Ok(address);
@@ -110,7 +111,7 @@ impl Session {
             Err(error) if access.container.is_some() => return Err(error),
             Err(error) => Some(format!("{error:#}")),
         };
-        let logins = choose::private_logins(self.settings.docker_config.auth_keys());
+        let logins = choose::private_logins(self.settings.docker_config.private_registries());
         match choose::only(logins, "logins to private registries in the Docker config")? {
             Some(address) => {
                 self.ui.say(&format!("Using the registry at {address}, the only private login in the Docker config"));
@@ -118,6 +119,16 @@ impl Session {
             }
             None => Err(choose::none(engine_said.as_deref()).into()),
         }
+    }
+
+    /// `plugins.registry.address` of the Docker config.
+    fn configured(&self) -> anyhow::Result<Option<RegistryAddress>> {
+        let Some(text) = self.settings.docker_config.plugin_setting("address") else { return Ok(None) };
+        let address = text.parse().with_context(|| {
+            let file = self.settings.docker_config_directory.join("config.json");
+            format!("`plugins.registry.address` in `{}`", file.display())
+        })?;
+        Ok(Some(address))
     }
 
     async fn on_engine(&self, engine: &Engine, container: Option<&str>) -> anyhow::Result<Vec<Candidate>> {
@@ -136,6 +147,7 @@ impl Session {
         let engine = self.engine().await?;
         match engine.find_registry(Some(registry.address()), access.container.as_deref()).await? {
             Found::Container(container) => {
+                let container = *container;
                 self.ui.say(&format!("Registry container: `{}` ({})", container.name, container.picked_because));
                 let store = engine.store_configuration(&container).await?;
                 Ok(Place::Here(Box::new(Site { engine: engine.clone(), container, store })))

@@ -1,0 +1,319 @@
+//! The registry's container as the engine describes it, as far as a collection needs it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use bollard::models::{ContainerInspectResponse, MountPoint};
+
+use super::command_line::CommandLine;
+use crate::error::Failure;
+
+#[derive(Debug, Clone)]
+pub(crate) struct RegistryContainer {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The image's id: its name may mean another image by now.
+    pub(crate) image: String,
+    pub(crate) image_name: String,
+    pub(crate) is_running: bool,
+    pub(crate) command: CommandLine,
+    pub(crate) environment: Environment,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) auto_remove: bool,
+    pub(crate) restart_policy: String,
+    pub(crate) network_mode: String,
+    /// A sentence for people: why this container and no other.
+    pub(crate) picked_because: String,
+    /// False when the container only may be the one behind the address: compare what both say before stopping it.
+    pub(crate) is_certain: bool,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) is_paused: bool,
+    pub(super) is_restarting: bool,
+    pub(super) started_at: String,
+    pub(super) user: String,
+    pub(super) working_dir: String,
+    pub(super) confinement: Confinement,
+}
+
+/// What decides whether another container may read the same files and reach the same hosts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Confinement {
+    pub(super) security_options: Option<Vec<String>>,
+    pub(super) user_namespace: Option<String>,
+    pub(super) groups: Option<Vec<String>>,
+    pub(super) extra_hosts: Option<Vec<String>>,
+}
+
+/// A folder of the container that is kept outside its own layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// The volume's name or the host's path.
+    pub(crate) source: String,
+    pub(crate) destination: String,
+    pub(crate) is_writable: bool,
+}
+
+impl Mount {
+    pub(super) fn from_engine(mount: MountPoint) -> Self {
+        let source = mount.name.filter(|name| !name.is_empty()).or(mount.source);
+        Self {
+            source: source.unwrap_or_default(),
+            destination: mount.destination.unwrap_or_default(),
+            is_writable: mount.rw.unwrap_or(true),
+        }
+    }
+
+    /// With `nested`, a folder above or below counts too.
+    pub(super) fn shares_files_with(&self, other: &Self, nested: bool) -> bool {
+        let within = |inner: &str, outer: &str| {
+            inner
+                .strip_prefix(outer.trim_end_matches('/'))
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        !self.source.is_empty()
+            && (self.source == other.source
+                || (nested && (within(&self.source, &other.source) || within(&other.source, &self.source))))
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        let destination = self.destination.trim_end_matches('/');
+        path.strip_prefix(destination)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// `NAME=value` pairs; the values hold passwords and keys of storage.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(Vec<String>);
+
+impl Environment {
+    pub(crate) fn new(pairs: Vec<String>) -> Self {
+        Self(pairs)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs()
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|pair| pair.split_once('='))
+    }
+
+    pub(super) fn as_engine_writes_it(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.pairs().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+impl RegistryContainer {
+    pub(super) fn from_engine(
+        found: ContainerInspectResponse,
+        picked_because: String,
+        is_certain: bool,
+    ) -> Self {
+        let config = found.config.unwrap_or_default();
+        let host = found.host_config.unwrap_or_default();
+        let state = found.state.unwrap_or_default();
+        let environment = Environment::new(config.env.unwrap_or_default());
+        let command = CommandLine::parse(
+            found.path.as_deref().unwrap_or_default(),
+            found.args.as_deref().unwrap_or_default(),
+            environment.get("REGISTRY_CONFIGURATION_PATH"),
+        );
+        Self {
+            id: found.id.unwrap_or_default(),
+            name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            image: found.image.unwrap_or_default(),
+            image_name: config.image.unwrap_or_default(),
+            is_running: state.running.unwrap_or(false),
+            command,
+            environment,
+            mounts: found
+                .mounts
+                .unwrap_or_default()
+                .into_iter()
+                .map(Mount::from_engine)
+                .collect(),
+            auto_remove: host.auto_remove.unwrap_or(false),
+            restart_policy: host
+                .restart_policy
+                .and_then(|policy| policy.name)
+                .map_or_else(String::new, |name| name.to_string()),
+            network_mode: host.network_mode.unwrap_or_default(),
+            picked_because,
+            is_certain,
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+            is_paused: state.paused.unwrap_or(false),
+            is_restarting: state.restarting.unwrap_or(false),
+            started_at: state.started_at.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            working_dir: config.working_dir.unwrap_or_default(),
+            confinement: Confinement {
+                security_options: host.security_opt,
+                user_namespace: host.userns_mode.filter(|mode| !mode.is_empty()),
+                groups: host.group_add,
+                extra_hosts: host.extra_hosts,
+            },
+        }
+    }
+
+    /// Why this container must not be stopped, if so: somebody else would act on its absence.
+    pub(crate) fn refusal(&self) -> Option<Failure> {
+        let refuse = |reason: String| {
+            Some(Failure::refused(format!(
+                "the registry's container `{}` {reason}",
+                self.name
+            )))
+        };
+        if let Some((keeper, what)) = self.keeper() {
+            return refuse(format!(
+                "is managed by {keeper} ({what}), which would replace it while it is stopped"
+            ))
+            .map(|failure| {
+                failure.hint(format!(
+                    "collect with {keeper}'s own means, or delete only with `--no-gc`"
+                ))
+            });
+        }
+        if self.auto_remove {
+            return refuse("was started with `--rm`: the engine removes it when it stops".to_owned())
+                .map(|failure| failure.hint("start it without `--rm`, or delete only with `--no-gc`"));
+        }
+        if self.is_paused {
+            return refuse("is paused".to_owned())
+                .map(|failure| failure.hint(format!("`docker unpause {}` first", self.name)));
+        }
+        if self.is_restarting {
+            return refuse("keeps restarting".to_owned())
+                .map(|failure| failure.hint(format!("`docker logs {}` says why", self.name)));
+        }
+        if !self.is_running {
+            return refuse("is not running".to_owned())
+                .map(|failure| failure.hint(format!("`docker start {}` first", self.name)));
+        }
+        None
+    }
+
+    fn keeper(&self) -> Option<(&'static str, &str)> {
+        const KEEPERS: [(&str, &str); 5] = [
+            ("com.docker.swarm.service.name", "Docker Swarm"),
+            ("com.docker.swarm.service.id", "Docker Swarm"),
+            ("com.docker.swarm.task.id", "Docker Swarm"),
+            ("io.kubernetes.pod.name", "Kubernetes"),
+            ("com.hashicorp.nomad.alloc_id", "Nomad"),
+        ];
+        KEEPERS
+            .iter()
+            .find_map(|(label, keeper)| Some((*keeper, self.labels.get(*label)?.as_str())))
+    }
+
+    /// Whether `path` lies on a volume or bind mount, which a one-off container can share.
+    pub(crate) fn is_on_a_mount(&self, path: &str) -> bool {
+        self.mount_of(path).is_some()
+    }
+
+    pub(super) fn mount_of(&self, path: &str) -> Option<&Mount> {
+        self.mounts
+            .iter()
+            .filter(|mount| mount.covers(path))
+            .max_by_key(|mount| mount.destination.len())
+    }
+
+    /// The configuration file, or why a collection is impossible without knowing it.
+    pub(crate) fn configuration_path(&self) -> Result<&str, Failure> {
+        self.command.configuration.as_deref().ok_or_else(|| {
+            Failure::refused(format!(
+                "the command line of the container `{}` does not name its configuration file",
+                self.name
+            ))
+            .hint("set REGISTRY_CONFIGURATION_PATH in the container's environment, or delete only with `--no-gc`")
+        })
+    }
+}
+
+/// A container for the tests of this module's neighbours.
+#[cfg(test)]
+pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> RegistryContainer {
+    use bollard::models::{ContainerConfig, ContainerState};
+    let mut found = ContainerInspectResponse {
+        id: Some("0123456789ab".repeat(5)),
+        name: Some("/registry".to_owned()),
+        path: Some("/entrypoint.sh".to_owned()),
+        args: Some(vec!["/etc/docker/registry/config.yml".to_owned()]),
+        state: Some(ContainerState {
+            running: Some(true),
+            ..Default::default()
+        }),
+        config: Some(ContainerConfig {
+            env: Some(vec!["REGISTRY_HTTP_SECRET=planted".to_owned()]),
+            labels: Some(HashMap::new()),
+            ..Default::default()
+        }),
+        mounts: Some(vec![MountPoint {
+            name: Some("volume".to_owned()),
+            source: Some("/var/lib/docker/volumes/volume/_data".to_owned()),
+            destination: Some("/var/lib/registry".to_owned()),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    };
+    change(&mut found);
+    RegistryContainer::from_engine(found, "test".to_owned(), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut ContainerInspectResponse)) -> Option<String> {
+        sample(change).refusal().map(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn containers_that_must_not_be_stopped_are_refused() {
+        assert_eq!(refusal(|_| ()), None);
+        let swarm = refusal(|found| {
+            let labels = HashMap::from([("com.docker.swarm.service.name".to_owned(), "reg".to_owned())]);
+            found.config.as_mut().unwrap().labels = Some(labels);
+        });
+        assert_eq!(
+            swarm.unwrap(),
+            "the registry's container `registry` is managed by Docker Swarm (reg), which would replace it while it is stopped"
+        );
+        let removed = refusal(|found| {
+            found.host_config = Some(bollard::models::HostConfig {
+                auto_remove: Some(true),
+                ..Default::default()
+            });
+        });
+        assert!(removed.unwrap().contains("--rm"));
+        let stopped = refusal(|found| found.state.as_mut().unwrap().running = Some(false));
+        assert!(stopped.unwrap().contains("not running"));
+        let paused = refusal(|found| found.state.as_mut().unwrap().paused = Some(true));
+        assert!(paused.unwrap().contains("paused"));
+    }
+
+    #[test]
+    fn the_store_must_lie_on_a_mount() {
+        let registry = sample(|_| ());
+        assert!(registry.is_on_a_mount("/var/lib/registry"));
+        assert!(registry.is_on_a_mount("/var/lib/registry/data"));
+        assert!(!registry.is_on_a_mount("/var/lib/registry2"));
+        assert!(!registry.is_on_a_mount("/data"));
+    }
+
+    #[test]
+    fn values_of_the_environment_are_never_printed() {
+        let shown = format!("{:?}", sample(|_| ()));
+        assert!(shown.contains("REGISTRY_HTTP_SECRET"));
+        assert!(!shown.contains("planted"));
+    }
+}

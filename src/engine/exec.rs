@@ -1,0 +1,114 @@
+//! A command in the running registry container: its streams apart, never with a TTY, and its exit code.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures_util::StreamExt;
+
+use super::configuration::STORE;
+use super::output::Output;
+use super::{Engine, RegistryContainer};
+use crate::model::ByteSize;
+
+pub(super) struct Finished {
+    pub(super) exit_code: i64,
+    pub(super) stderr: String,
+}
+
+impl Engine {
+    /// Ends when the command has ended: the engine does not stop a command whose reader has gone, so neither does this
+    /// leave before.
+    pub(super) async fn exec(
+        &self,
+        container: &str,
+        command: &[&str],
+        environment: &[&str],
+        on_line: impl FnMut(&str),
+    ) -> Result<Finished> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            env: Some(environment.to_vec()),
+            ..Default::default()
+        };
+        let doing = || format!("run `{}` in the container", command.join(" "));
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .with_context(doing)?;
+        let started = self.docker.start_exec(&exec.id, None).await;
+        let mut output = Output::new(on_line);
+        let mut lost = None;
+        match started {
+            Ok(StartExecResults::Attached {
+                output: mut stream, ..
+            }) => {
+                while let Some(chunk) = stream.next().await {
+                    match chunk {
+                        Ok(chunk) => output.take_in(&chunk),
+                        Err(error) => lost = Some(error),
+                    }
+                }
+            }
+            Ok(StartExecResults::Detached) => {}
+            Err(error) => lost = Some(error),
+        }
+        let exit_code = self.wait_for_exec(&exec.id).await.with_context(doing)?;
+        match lost {
+            Some(error) => Err(error).with_context(doing),
+            None => Ok(Finished {
+                exit_code,
+                stderr: output.finish(),
+            }),
+        }
+    }
+
+    async fn wait_for_exec(&self, exec: &str) -> Result<i64> {
+        const MOST_FAILURES: u32 = 10;
+        let mut failures = 0;
+        loop {
+            match self.docker.inspect_exec(exec).await {
+                Ok(found) if found.running == Some(true) => failures = 0,
+                // A command that was never started has no code.
+                Ok(found) => return found.exit_code.context("the command has no exit code"),
+                Err(error) => {
+                    failures += 1;
+                    if failures == MOST_FAILURES || super::status(&error).is_some() {
+                        return Err(error).context("ask whether the command has ended");
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(if failures == 0 { 50 } else { 1000 })).await;
+        }
+    }
+
+    /// What `du` measures in the store of a running registry; `None` where the container has no `du` or no store yet.
+    pub(crate) async fn store_size(
+        &self,
+        registry: &RegistryContainer,
+        root: &str,
+    ) -> Result<Option<ByteSize>> {
+        let store = format!("{}/{STORE}", root.trim_end_matches('/'));
+        let mut kibibytes = None;
+        let finished = self
+            .exec(&registry.id, &["du", "-sk", &store], &[], |line| {
+                kibibytes = line
+                    .split_whitespace()
+                    .next()
+                    .and_then(|number| number.parse::<u64>().ok());
+            })
+            .await
+            .context("measure the store")?;
+        match finished.exit_code {
+            // 126 and 127: there is no such program; an image without a shell's tools is no failure.
+            126 | 127 => Ok(None),
+            // Files come and go under a running registry, which `du` reports as a failure after counting the rest.
+            _ if kibibytes.is_some() => Ok(kibibytes.map(|number| ByteSize(number.saturating_mul(1024)))),
+            0 => bail!("`du` in the container answered without a number"),
+            _ => Ok(None),
+        }
+    }
+}

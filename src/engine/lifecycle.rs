@@ -1,0 +1,94 @@
+//! Stopping and starting the registry's container for certain. A request's answer may be lost on its way, so what
+//! counts is what inspecting the container says afterwards.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bollard::query_parameters::{StartContainerOptions, StopContainerOptions};
+
+use super::{Engine, status};
+use crate::error::{Failure, Kind};
+
+/// How long the registry may take to finish its requests before the engine kills it.
+const GRACE: Duration = Duration::from_secs(30);
+/// What the engine may need beyond that, to kill and to answer.
+const MARGIN: Duration = Duration::from_secs(15);
+
+impl Engine {
+    /// Ok: the process that served has ended. On an error it may still run, or be about to end.
+    pub(super) async fn stop(&self, container: &str) -> Result<()> {
+        let asked = Instant::now();
+        let docker = self.docker.clone().with_timeout(GRACE + MARGIN);
+        let seconds = i32::try_from(GRACE.as_secs()).ok();
+        let options = StopContainerOptions {
+            t: seconds,
+            ..Default::default()
+        };
+        let answer = docker.stop_container(container, Some(options)).await;
+        // Without an answer the engine may be stopping it still.
+        let patience = match &answer {
+            Ok(()) => MARGIN / 3,
+            Err(error) if status(error).is_some() => MARGIN / 3,
+            Err(_) => (GRACE + MARGIN).saturating_sub(asked.elapsed()).max(MARGIN / 3),
+        };
+        let until = Instant::now() + patience;
+        loop {
+            let last = match self.is_running(container).await {
+                Ok(false) => return Ok(()),
+                Ok(true) => anyhow!("it still runs"),
+                Err(error) => error,
+            };
+            if Instant::now() >= until {
+                let reason = answer.err().map_or(last, anyhow::Error::from);
+                return Err(reason).with_context(|| format!("stop the container `{container}`"));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Starts what ran before; tries for about half a minute, since the engine itself may be restarting.
+    pub(super) async fn start_again(&self, name: &str, container: &str) -> Result<(), Failure> {
+        const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
+        let mut reason = String::new();
+        for pause in PAUSES {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            match self.start(container).await {
+                Ok(()) => return Ok(()),
+                Err(error) => reason = format!("{error:#}"),
+            }
+        }
+        Err(left_down(name, &reason).hint(format!("`docker start {name}` starts it again")))
+    }
+
+    async fn start(&self, container: &str) -> Result<()> {
+        let answer = self
+            .docker
+            .start_container(container, None::<StartContainerOptions>)
+            .await;
+        let found = self.inspect(container).await?.context("the container is gone")?;
+        let state = found.state.unwrap_or_default();
+        if state.running == Some(true) && state.restarting != Some(true) {
+            return Ok(());
+        }
+        answer?;
+        bail!(
+            "it ended at once with code {}",
+            state.exit_code.unwrap_or_default()
+        )
+    }
+
+    /// An error when the engine does not answer or knows no such container.
+    pub(crate) async fn is_running(&self, container: &str) -> Result<bool> {
+        let found = self.inspect(container).await?;
+        let found = found.with_context(|| format!("the container `{container}` is gone"))?;
+        let state = found.state.unwrap_or_default();
+        Ok(state.running == Some(true) || state.restarting == Some(true))
+    }
+}
+
+pub(super) fn left_down(name: &str, reason: &str) -> Failure {
+    Failure::new(
+        Kind::LeftDown,
+        format!("THE REGISTRY IS DOWN: its container `{name}` could not be started again: {reason}"),
+    )
+}

@@ -1,0 +1,91 @@
+//! Which process made a collector. On the machine where that process ran it can be told whether it still lives; from
+//! elsewhere it cannot.
+
+use std::fs;
+
+/// Boot, process namespace, process id and start time: no two processes share all four.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    machine: String,
+    process: u32,
+    started: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Alive,
+    Dead,
+    /// Another machine's or another container's process.
+    Unknown,
+}
+
+impl Owner {
+    /// `None` where the system does not tell (anything but Linux).
+    pub(super) fn this_process() -> Option<Self> {
+        let process = std::process::id();
+        Some(Self {
+            machine: machine()?,
+            process,
+            started: start_of(process)?,
+        })
+    }
+
+    pub(super) fn label(&self) -> String {
+        format!("{} {} {}", self.machine, self.process, self.started)
+    }
+
+    /// Of the process that wrote `label`.
+    pub(super) fn life(label: &str) -> Life {
+        let mut parts = label.split(' ');
+        let (Some(machine_then), Some(process), Some(started), None) = (
+            parts.next(),
+            parts.next().and_then(|process| process.parse().ok()),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return Life::Unknown;
+        };
+        match machine() {
+            Some(now) if now == machine_then => match start_of(process) {
+                Some(start) if start == started => Life::Alive,
+                _ => Life::Dead,
+            },
+            _ => Life::Unknown,
+        }
+    }
+}
+
+fn machine() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{}/{}", boot.trim(), namespace.display()))
+}
+
+/// The 22nd field of `stat`; the second, the name, is in parentheses and may hold anything.
+fn start_of(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(19).map(ToOwned::to_owned)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_alive_until_it_is_not() {
+        let owner = Owner::this_process().unwrap();
+        assert_eq!(Owner::life(&owner.label()), Life::Alive);
+        let earlier = Owner {
+            started: "1".to_owned(),
+            ..owner.clone()
+        };
+        assert_eq!(Owner::life(&earlier.label()), Life::Dead);
+        let elsewhere = Owner {
+            machine: "other/pid:[1]".to_owned(),
+            ..owner
+        };
+        assert_eq!(Owner::life(&elsewhere.label()), Life::Unknown);
+        assert_eq!(Owner::life("nonsense"), Life::Unknown);
+    }
+}

@@ -1,0 +1,284 @@
+//! Putting right what a killed run left: a registry that is stopped, and collectors that nobody waits for.
+//!
+//! A collector of a run that is still at work must be left alone. On the machine of that run its process can be
+//! looked up; from elsewhere only what the engine shows can be judged, twice with a pause in between, since a run at
+//! work does not stay in the short states between its steps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Engine;
+use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING};
+use super::find::name_of;
+use super::owner::{Life, Owner};
+use crate::error::Failure;
+
+/// Between making the collectors and stopping the registry lie moments; this allows for a slow engine.
+const OPENING: SignedDuration = SignedDuration::from_mins(10);
+const BETWEEN_STEPS: Duration = Duration::from_secs(3);
+
+/// The collectors of one registry and what they tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leftover {
+    collectors: Vec<Trace>,
+    /// `None`: the registry's container is gone.
+    registry: Option<RegistryTrace>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trace {
+    name: String,
+    state: ContainerSummaryStateEnum,
+    created: i64,
+    owner: Option<Life>,
+    was_running: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RegistryTrace {
+    name: String,
+    is_running: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Its run is at work, as far as can be told.
+    AtWork,
+    Dead,
+    /// Dead if it looks the same a little later.
+    LooksDead,
+}
+
+impl Engine {
+    /// What was done, in sentences; empty when there was nothing to put right.
+    pub(crate) async fn recover(&self) -> Result<Vec<String>> {
+        let first = self.leftovers().await?;
+        if first.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.engine_time().await?;
+        let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
+        let second = if verdicts.contains(&Verdict::LooksDead) {
+            tokio::time::sleep(BETWEEN_STEPS).await;
+            self.leftovers().await?
+        } else {
+            first.clone()
+        };
+        let mut done = Vec::new();
+        for ((registry, leftover), verdict) in first.iter().zip(verdicts) {
+            match second.get(registry) {
+                // Its run has put everything back itself meanwhile.
+                None => {}
+                Some(now) if verdict != Verdict::AtWork && now == leftover => {
+                    self.put_right(registry, leftover, &mut done).await?;
+                }
+                Some(_) => return Err(leftover.somebody_elses().into()),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn put_right(&self, registry: &str, leftover: &Leftover, done: &mut Vec<String>) -> Result<()> {
+        for collector in &leftover.collectors {
+            self.remove_collector(&collector.name).await?;
+        }
+        let what = match &leftover.registry {
+            Some(found) if !found.is_running && leftover.was_running() => {
+                self.start_again(&found.name, registry).await?;
+                format!(
+                    "An interrupted collection had left `{}` stopped: it was started again.",
+                    found.name
+                )
+            }
+            Some(found) => format!(
+                "The containers of an interrupted collection of `{}` were removed.",
+                found.name
+            ),
+            None => "The containers of a collection whose registry is gone were removed.".to_owned(),
+        };
+        done.push(what);
+        Ok(())
+    }
+
+    async fn leftovers(&self) -> Result<BTreeMap<String, Leftover>> {
+        let mut leftovers: BTreeMap<String, Leftover> = BTreeMap::new();
+        let collectors = self.list(true, Some(format!("{ROLE}={COLLECTOR}"))).await;
+        for collector in collectors.context("look for interrupted collections")? {
+            let Some(registry) = label(&collector, REGISTRY).map(ToOwned::to_owned) else {
+                continue;
+            };
+            leftovers
+                .entry(registry)
+                .or_insert_with(|| Leftover {
+                    collectors: Vec::new(),
+                    registry: None,
+                })
+                .collectors
+                .push(Trace {
+                    name: name_of(&collector),
+                    state: collector.state.unwrap_or(ContainerSummaryStateEnum::EMPTY),
+                    created: collector.created.unwrap_or_default(),
+                    owner: label(&collector, OWNER).map(Owner::life),
+                    was_running: label(&collector, WAS_RUNNING) == Some("true"),
+                });
+        }
+        for (id, leftover) in &mut leftovers {
+            leftover
+                .collectors
+                .sort_by(|one, other| one.name.cmp(&other.name));
+            leftover.registry = self.inspect(id).await?.map(|found| RegistryTrace {
+                name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+                is_running: found.state.and_then(|state| state.running) == Some(true),
+            });
+        }
+        Ok(leftovers)
+    }
+
+    /// The clock by which the engine dates its containers.
+    async fn engine_time(&self) -> Result<Timestamp> {
+        let info = self.docker.info().await.context("ask the engine for its time")?;
+        let time = info.system_time.context("the engine does not tell its time")?;
+        time.parse()
+            .with_context(|| format!("read the engine's time `{time}`"))
+    }
+}
+
+impl Leftover {
+    fn judge(&self, now: Timestamp) -> Verdict {
+        // The process is known to live or known to be gone: nothing else need be looked at.
+        if self
+            .collectors
+            .iter()
+            .any(|collector| collector.owner == Some(Life::Alive))
+        {
+            return Verdict::AtWork;
+        }
+        if self
+            .collectors
+            .iter()
+            .all(|collector| collector.owner == Some(Life::Dead))
+        {
+            return Verdict::Dead;
+        }
+        let is_recent = |collector: &Trace| {
+            Timestamp::from_second(collector.created)
+                .is_ok_and(|created| now.duration_since(created) < OPENING)
+        };
+        let is_at_work = |collector: &Trace| collector.state == ContainerSummaryStateEnum::RUNNING;
+        let is_opening = |collector: &Trace| {
+            let waits = collector.state == ContainerSummaryStateEnum::CREATED;
+            waits
+                && self.registry.as_ref().is_some_and(|registry| registry.is_running)
+                && is_recent(collector)
+        };
+        if self
+            .collectors
+            .iter()
+            .any(|collector| is_at_work(collector) || is_opening(collector))
+        {
+            Verdict::AtWork
+        } else {
+            Verdict::LooksDead
+        }
+    }
+
+    fn was_running(&self) -> bool {
+        self.collectors.iter().any(|collector| collector.was_running)
+    }
+
+    fn somebody_elses(&self) -> Failure {
+        let registry = self
+            .registry
+            .as_ref()
+            .map_or("a registry", |registry| registry.name.as_str());
+        let names: Vec<&str> = self
+            .collectors
+            .iter()
+            .map(|collector| collector.name.as_str())
+            .collect();
+        let names = names.join(" ");
+        Failure::refused(format!("another run is collecting the garbage of `{registry}` ({names})")).hint(format!(
+            "wait for it; if that run is dead, `docker rm -f {names} && docker start {registry}` puts the registry back"
+        ))
+    }
+}
+
+fn label<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
+    container.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
+
+    fn leftover(states: &[ContainerSummaryStateEnum], owner: Option<Life>, registry_runs: bool) -> Leftover {
+        let trace = |&state| Trace {
+            name: "x".to_owned(),
+            state,
+            created: 1_000,
+            owner,
+            was_running: true,
+        };
+        Leftover {
+            collectors: states.iter().map(trace).collect(),
+            registry: Some(RegistryTrace {
+                name: "registry".to_owned(),
+                is_running: registry_runs,
+            }),
+        }
+    }
+
+    fn judge(leftover: &Leftover, seconds_later: i64) -> Verdict {
+        leftover.judge(Timestamp::from_second(1_000 + seconds_later).unwrap())
+    }
+
+    #[test]
+    fn a_known_process_decides() {
+        assert_eq!(
+            judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1),
+            Verdict::Dead
+        );
+        assert_eq!(
+            judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1),
+            Verdict::Dead
+        );
+        assert_eq!(
+            judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999),
+            Verdict::AtWork
+        );
+    }
+
+    #[test]
+    fn an_unknown_process_is_judged_by_what_the_engine_shows() {
+        let unknown = Some(Life::Unknown);
+        assert_eq!(
+            judge(&leftover(&[RUNNING, CREATED], unknown, false), 9_999),
+            Verdict::AtWork
+        );
+        assert_eq!(
+            judge(&leftover(&[CREATED, CREATED], unknown, true), 30),
+            Verdict::AtWork
+        );
+        assert_eq!(
+            judge(&leftover(&[CREATED, CREATED], None, true), 9_999),
+            Verdict::LooksDead
+        );
+        assert_eq!(
+            judge(&leftover(&[CREATED, CREATED], unknown, false), 30),
+            Verdict::LooksDead
+        );
+        assert_eq!(
+            judge(&leftover(&[EXITED, CREATED], unknown, false), 30),
+            Verdict::LooksDead
+        );
+        assert_eq!(
+            judge(&leftover(&[EXITED, EXITED], unknown, true), 30),
+            Verdict::LooksDead
+        );
+    }
+}
