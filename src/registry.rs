@@ -74,6 +74,10 @@ pub(crate) const DEFAULT_CONCURRENCY: usize = 16;
 pub(crate) struct Registry(Arc<Session>);
 
 impl Registry {
+    pub(crate) fn address(&self) -> &RegistryAddress {
+        &self.0.address
+    }
+
     /// How many requests were sent so far, those to token services and storage hosts among them.
     pub(crate) fn requests(&self) -> u64 {
         self.0.transport.sent()
@@ -83,6 +87,7 @@ impl Registry {
         Self(Arc::new(Session {
             transport,
             auth: Auth::new(access.credentials.clone()),
+            address: access.address.clone(),
             permits: Semaphore::new(access.concurrency.max(1)),
         }))
     }

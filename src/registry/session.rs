@@ -8,11 +8,13 @@ use super::auth::Auth;
 use super::error::{Error, Kind};
 use super::scope::Scopes;
 use super::transport::{Answer, Call, Transport};
+use crate::model::RegistryAddress;
 
 const MOST_REDIRECTS: usize = 5;
 
 pub(super) struct Session {
     pub(super) transport: Transport,
+    pub(super) address: RegistryAddress,
     pub(super) auth: Auth,
     pub(super) permits: Semaphore,
 }
