@@ -20,8 +20,9 @@ const CLIENT: &str = "docker-registry-prune";
 const LONGEST_TOKEN_ANSWER: u64 = 64 * 1024;
 /// The token specification: without `expires_in`, and at the least, a token lives this long.
 const SHORTEST_LIFE: u64 = 60;
-/// A token is renewed this long before its end, so that none dies on its way.
-const RENEWED_BEFORE: Duration = Duration::from_secs(10);
+/// A token is renewed this many seconds before its end, so that none dies on its way.
+const RENEWED_BEFORE: u64 = 10;
+const DAY: u64 = 24 * 3600;
 
 pub(super) struct Auth {
     credentials: Option<Credentials>,
@@ -295,6 +296,9 @@ fn read_token(answer: &Answer) -> Result<Token, Error> {
     if !answer.status.is_success() {
         let error = Error::refused(answer);
         return Err(match answer.status.as_u16() {
+            403 if answer.place.has_credentials => {
+                error.with_explanation("the token service refused the scopes")
+            }
             // OAuth2 says `invalid_grant` with a 400.
             400 | 401 | 403 => error
                 .with_kind(Kind::Unauthorized)
@@ -316,10 +320,10 @@ fn read_token(answer: &Answer) -> Result<Token, Error> {
         .find(|token| !token.is_empty())
         .ok_or_else(|| malformed("has no token"))?;
     let header = bearer(&token).ok_or_else(|| malformed("has a token that fits no header"))?;
-    let life = Duration::from_secs(read.expires_in.unwrap_or(SHORTEST_LIFE).max(SHORTEST_LIFE));
+    let life = read.expires_in.unwrap_or(SHORTEST_LIFE).clamp(SHORTEST_LIFE, DAY);
     Ok(Token {
         header,
-        renew_at: Instant::now() + life.min(Duration::from_secs(24 * 3600)) - RENEWED_BEFORE,
+        renew_at: Instant::now() + Duration::from_secs(life - RENEWED_BEFORE),
     })
 }
 

@@ -150,10 +150,6 @@ impl Error {
         self
     }
 
-    pub(super) fn has_code(&self, code: &str) -> bool {
-        self.0.said.iter().any(|said| said.code == code)
-    }
-
     pub(crate) fn kind(&self) -> Kind {
         self.0.kind
     }

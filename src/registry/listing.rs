@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Registry;
 use super::error::{Error, Kind};
 use super::scope::Scopes;
-use super::transport::{Answer, Retry};
+use super::transport::Answer;
 use crate::model::{Repository, Tag, printable};
 
 /// Page sizes for the catalog, each tried when the one before was refused (2.8.2 and later allow 1000 by default) or
@@ -32,7 +32,7 @@ impl Registry {
             let url = promised
                 .take()
                 .unwrap_or_else(|| self.catalog_page(size, list.last.as_deref()));
-            let answer = match self.list_page(url, &Scopes::catalog(), Retry::Unserved).await {
+            let answer = match self.list_page(url, &Scopes::catalog()).await {
                 Ok(answer) => answer,
                 Err(error) if is_worth_another_size(&error) => {
                     sizes.next();
@@ -62,7 +62,7 @@ impl Registry {
         // Without `n` every version answers with all tags; 3.1 pages what is asked for with too large an `n`.
         let mut page_url = Some(self.url(&format!("{repository}/tags/list")));
         while let Some(url) = page_url {
-            let answer = self.list_page(url, &scopes, Retry::Transient).await?;
+            let answer = self.list_page(url, &scopes).await?;
             let page = list.add(&answer)?;
             page_url = list.next(&answer, page)?;
         }
@@ -77,9 +77,8 @@ impl Registry {
         url
     }
 
-    async fn list_page(&self, url: Url, scopes: &Scopes, retry: Retry) -> Result<Answer, Error> {
+    async fn list_page(&self, url: Url, scopes: &Scopes) -> Result<Answer, Error> {
         let mut call = self.call(Method::GET, url);
-        call.retry = retry;
         call.size_limit = LONGEST_LIST;
         let answer = self.send(call, scopes).await?;
         if answer.status == 200 {
@@ -194,7 +193,7 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
 }
 
 /// The target with `rel="next"` among all `Link` headers (RFC 8288, as far as registries use it).
-fn next_link(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+pub(super) fn next_link(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     const UNREADABLE: &str = "its `Link` header cannot be read";
     for line in headers.get_all(LINK) {
         let mut rest = line.to_str().map_err(|_| UNREADABLE)?.trim();

@@ -96,13 +96,11 @@ impl Registry {
         let mut call = self.manifest_call(Method::PUT, repository, tag.into());
         call.retry = Retry::Never;
         call.body = body.to_vec();
-        match HeaderValue::from_str(media_type) {
-            Ok(value) => call.headers.insert(CONTENT_TYPE, value),
-            Err(_) => {
-                let why = "the media type fits no header";
-                return Err(self.0.transport.error(Kind::Local, &call.method, &call.url, why));
-            }
+        let Ok(content_type) = HeaderValue::from_str(media_type) else {
+            let why = "the media type fits no header";
+            return Err(self.0.transport.error(Kind::Local, &call.method, &call.url, why));
         };
+        call.headers.insert(CONTENT_TYPE, content_type);
         let answer = self
             .send(call, &Scopes::repository(repository, &["pull", "push"]))
             .await?;
@@ -157,9 +155,10 @@ fn read_manifest(answer: &Answer, asked: Reference<'_>) -> Result<Manifest, Erro
     let manifest = Manifest::parse(digest, media_type, &answer.body).map_err(|why| malformed(answer, why))?;
     // The digest of a schema 1 manifest is made without the signatures that its bytes hold: it is taken as said.
     if manifest.kind == ManifestKind::Schema1 {
-        return match asked.is_some() || answer.headers.contains_key(CONTENT_DIGEST) {
-            true => Ok(manifest),
-            false => Err(malformed(answer, "a schema 1 manifest without its digest")),
+        return if asked.is_some() || answer.headers.contains_key(CONTENT_DIGEST) {
+            Ok(manifest)
+        } else {
+            Err(malformed(answer, "a schema 1 manifest without its digest"))
         };
     }
     match manifest.digest.matches(&answer.body) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect};
+use reqwest::{Certificate, Client, Identity, redirect};
 
 pub(super) struct Trust {
     pub(super) verifies: bool,
@@ -84,11 +84,12 @@ impl Trust {
                 None => builder,
             }
         };
-        let with_own = |builder: ClientBuilder| match self.authorities.is_empty() {
-            true => builder,
-            false => builder.tls_certs_merge(self.authorities.clone()),
+        let with_system_roots = if self.authorities.is_empty() {
+            builder()
+        } else {
+            builder().tls_certs_merge(self.authorities.clone())
         };
-        if let Ok(client) = with_own(builder()).build() {
+        if let Ok(client) = with_system_roots.build() {
             return Ok(client);
         }
         // A machine without a CA bundle (a slim container): reqwest refuses to build, so bring Mozilla's roots.

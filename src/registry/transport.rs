@@ -30,8 +30,7 @@ pub(super) struct Transport {
     sent: AtomicU64,
 }
 
-/// A request as it is sent.
-#[derive(Debug, Clone)]
+/// A request as it is sent. Its body may hold a secret, so it cannot be printed.
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: Url,

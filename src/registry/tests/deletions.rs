@@ -81,8 +81,9 @@ async fn the_probe_tells_why_deletions_would_fail_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_deletion_is_sent_again_only_if_it_was_turned_away() {
+    type MakeFault = fn(Fault) -> Fault;
     let app = repository("app");
-    let faults: [(fn(Fault) -> Fault, usize); 5] = [
+    let faults: [(MakeFault, usize); 5] = [
         (|fault| fault.too_many_requests("0"), 2),
         (|fault| fault.answers(503), 2),
         (|fault| fault.answers(500), 1),

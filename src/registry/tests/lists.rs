@@ -75,6 +75,23 @@ async fn lists_that_go_in_circles_or_elsewhere_are_errors() {
     }
 }
 
+#[test]
+fn the_next_link_is_found_among_others() {
+    let next = |line: &str| {
+        let mut headers = HeaderMap::new();
+        headers.append("link", line.parse().unwrap());
+        listing::next_link(&headers)
+    };
+    let found = Ok(Some("/v2/_catalog?last=a,b&n=2".to_owned()));
+    assert_eq!(next("</v2/_catalog?last=a,b&n=2>; rel=\"next\""), found);
+    assert_eq!(
+        next("</first>; rel=first, </v2/_catalog?last=a,b&n=2>;REL=next"),
+        found
+    );
+    assert_eq!(next("</first>; rel=\"first\""), Ok(None));
+    assert!(next("/v2/_catalog; rel=next").is_err());
+}
+
 #[tokio::test]
 async fn a_catalog_that_is_not_told_is_typed() {
     let fake = with_repositories(3);

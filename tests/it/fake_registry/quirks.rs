@@ -2,6 +2,7 @@
 
 /// The switchboard. The default is an open Distribution 2.8 with deletion enabled.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a switchboard")]
 pub(crate) struct Quirks {
     pub(crate) version: Version,
     pub(crate) deletion: Deletions,
@@ -34,7 +35,7 @@ pub(crate) struct Quirks {
 /// What a deletion by tag does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// 400 DIGEST_INVALID.
+    /// 400 `DIGEST_INVALID`.
     #[default]
     Two,
     /// Removes that tag and leaves the manifest.
