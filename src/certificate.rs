@@ -134,7 +134,7 @@ pub(crate) struct CollectorRun {
 
 impl CollectorRun {
     /// A registry to which nothing was ever pushed has no folders yet, which the collector calls a failure.
-    fn found_no_store(&self) -> bool {
+    pub(crate) fn found_no_store(&self) -> bool {
         let missing = self.stderr.lines().map(str::trim_end).any(|line| {
             line.ends_with("Path not found: /docker/registry/v2/repositories")
                 || line.ends_with("Path not found: /docker/registry/v2/blobs")

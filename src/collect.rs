@@ -34,8 +34,16 @@ struct Swept {
 
 /// Asks the collector what it would remove, with the registry in service. Nothing is changed.
 pub(crate) async fn survey(task: &Task<'_>, cancel: &Cancel) -> anyhow::Result<CollectorRun> {
-    let Site { engine, container, store } = task.site;
-    let surveyed = engine.with_window(container, store, Manner::Live, cancel, async |window| window.collect(Mode::Dry).await).await?;
+    let Site {
+        engine,
+        container,
+        store,
+    } = task.site;
+    let surveyed = engine
+        .with_window(container, store, Manner::Live, cancel, async |window| {
+            window.collect(Mode::Dry).await
+        })
+        .await?;
     surveyed.result
 }
 
@@ -46,17 +54,29 @@ pub(crate) async fn collect(
     ui: &Ui,
     answers: impl AsyncFn(Duration) -> anyhow::Result<RegistryAddress>,
 ) -> Collection {
-    let Site { engine, container, store } = task.site;
+    let Site {
+        engine,
+        container,
+        store,
+    } = task.site;
     let before = task.site.size().await;
     let progress = ui.spinner("Collecting garbage");
     let demand = demand(task.kept);
     let window = engine.with_window(container, store, task.manner, cancel, async |window| {
         let certificate = window.collect(Mode::Dry).await?;
-        if certify(&certificate, &demand)? == Certified::NothingToCollect || certificate.output.eligible().is_empty() {
-            return Ok(Swept { certificate, sweep: None });
+        if certify(&certificate, &demand)? == Certified::NothingToCollect
+            || certificate.output.eligible().is_empty()
+        {
+            return Ok(Swept {
+                certificate,
+                sweep: None,
+            });
         }
         let sweep = window.collect(Mode::Real).await?;
-        Ok(Swept { certificate, sweep: Some(sweep) })
+        Ok(Swept {
+            certificate,
+            sweep: Some(sweep),
+        })
     });
     let maintained = match window.await {
         Ok(maintained) => maintained,
@@ -66,16 +86,26 @@ pub(crate) async fn collect(
     let restored = match maintained.restored {
         Ok(restored) => restored,
         Err(down) => {
-            let during = maintained.result.err().map_or_else(String::new, |error| format!(" (before that: {error:#})"));
-            return Collection::Failed(if during.is_empty() { down } else { down.context(format!("the registry is not back{during}")) });
+            let during = maintained
+                .result
+                .err()
+                .map_or_else(String::new, |error| format!(" (before that: {error:#})"));
+            return Collection::Failed(if during.is_empty() {
+                down
+            } else {
+                down.context(format!("the registry is not back{during}"))
+            });
         }
     };
     let progress = ui.spinner("Waiting for the registry");
     let asked = Instant::now();
     if let Err(error) = answers(ANSWERS_WITHIN).await {
         let name = &container.name;
-        let down = Failure::new(Kind::LeftDown, format!("the registry's container `{name}` was started, but the registry does not answer"))
-            .hint(format!("see why with `docker logs --tail 50 {name}`"));
+        let down = Failure::new(
+            Kind::LeftDown,
+            format!("the registry's container `{name}` was started, but the registry does not answer"),
+        )
+        .hint(format!("see why with `docker logs --tail 50 {name}`"));
         return Collection::Failed(error.context(down));
     }
     drop(progress);
@@ -86,13 +116,21 @@ pub(crate) async fn collect(
     let interruption = (!restored.interruption.is_zero()).then(|| restored.interruption + asked.elapsed());
     let after = task.site.size().await;
     match report(task, swept) {
-        Ok(collected) => Collection::Done(Collected { before, after, interruption, ..collected }),
+        Ok(collected) => Collection::Done(Collected {
+            before,
+            after,
+            interruption,
+            ..collected
+        }),
         Err(error) => Collection::Failed(error),
     }
 }
 
 fn demand(kept: &Holdings) -> Demand {
-    Demand { manifests: kept.manifests.clone(), blobs: kept.all_blobs().into_iter().cloned().collect() }
+    Demand {
+        manifests: kept.manifests.clone(),
+        blobs: kept.all_blobs().into_iter().cloned().collect(),
+    }
 }
 
 /// The certificate: without it nothing is swept.
@@ -113,16 +151,25 @@ fn certify(dry: &CollectorRun, demand: &Demand) -> anyhow::Result<Certified> {
 }
 
 fn report(task: &Task<'_>, swept: Swept) -> anyhow::Result<Collected> {
-    let marked = swept.certificate.output.summary().map_or(0, |summary| summary.marked);
+    let marked = swept
+        .certificate
+        .output
+        .summary()
+        .map_or(0, |summary| summary.marked);
     let eligible = swept.certificate.output.eligible();
     let mut remarks = Vec::new();
     if let Some(sweep) = &swept.sweep {
         if sweep.exit_code != 0 {
-            return Err(Failure::failed(format!("the collector stopped with code {} before its end: {}", sweep.exit_code, sweep.stderr))
-                .hint("what it had removed until then was garbage; mend the cause and run `docker registry gc`")
-                .into());
+            return Err(Failure::failed(format!(
+                "the collector stopped with code {} before its end: {}",
+                sweep.exit_code, sweep.stderr
+            ))
+            .hint("what it had removed until then was garbage; mend the cause and run `docker registry gc`")
+            .into());
         }
-        if let Agreement::Differs { unannounced, left } = certificate::agrees(&swept.certificate.output, &sweep.output) {
+        if let Agreement::Differs { unannounced, left } =
+            certificate::agrees(&swept.certificate.output, &sweep.output)
+        {
             remarks.push(format!(
                 "The sweep differs from its dry run: {} blobs removed that were not announced, {} announced and left",
                 unannounced.len(),
@@ -139,7 +186,11 @@ fn report(task: &Task<'_>, swept: Swept) -> anyhow::Result<Collected> {
         },
         marked,
         swept: removed as u64,
-        beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
+        beyond_plan: eligible
+            .iter()
+            .filter(|digest| !task.dead.contains(*digest))
+            .cloned()
+            .collect(),
         remarks,
         before: None,
         after: None,

@@ -28,7 +28,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 older_than: prune.older_than,
             };
             let hosts = hosts(rules.patterns.iter().chain(&rules.exclude));
-            let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
+            let reach = if prune.no_gc {
+                Reach::Patterns
+            } else {
+                Reach::Whole
+            };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
             let change = Change {
                 name: "prune",
@@ -44,8 +48,16 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
             change.run(session).await
         }
         Command::Rm(rm) => {
-            let hosts = rm.references.iter().filter_map(|reference| reference.registry.clone()).collect();
-            let named: BTreeSet<_> = rm.references.iter().map(|reference| reference.repository.clone()).collect();
+            let hosts = rm
+                .references
+                .iter()
+                .filter_map(|reference| reference.registry.clone())
+                .collect();
+            let named: BTreeSet<_> = rm
+                .references
+                .iter()
+                .map(|reference| reference.repository.clone())
+                .collect();
             let change = Change {
                 name: "rm",
                 reach: if rm.gc { Reach::Whole } else { Reach::Named(named) },

@@ -32,17 +32,26 @@ pub(crate) enum Consent {
 }
 
 /// Asks whether `warning` may happen; `None` is no.
-pub(crate) async fn approve(plan: Plan, warning: &str, consent: Consent, ui: &Ui) -> anyhow::Result<Option<Approved>> {
+pub(crate) async fn approve(
+    plan: Plan,
+    warning: &str,
+    consent: Consent,
+    ui: &Ui,
+) -> anyhow::Result<Option<Approved>> {
     let agreed = match consent {
         Consent::Given => true,
         Consent::Ask => {
-            ui.ask(&format!("WARNING! {warning}\nAre you sure you want to continue? [y/N] "));
+            ui.ask(&format!(
+                "WARNING! {warning}\nAre you sure you want to continue? [y/N] "
+            ));
             is_yes(&answer().await?)
         }
         Consent::NobodyThere => {
-            return Err(Failure::refused("nobody can confirm this: standard input is not a terminal")
-                .hint("look at it with `--dry-run`, then run it with `--force`")
-                .into());
+            return Err(
+                Failure::refused("nobody can confirm this: standard input is not a terminal")
+                    .hint("look at it with `--dry-run`, then run it with `--force`")
+                    .into(),
+            );
         }
     };
     Ok(agreed.then_some(Approved(plan)))
@@ -66,7 +75,15 @@ fn is_yes(line: &str) -> bool {
 mod tests {
     #[test]
     fn only_y_is_yes() {
-        for (line, yes) in [("y\n", true), ("Y\r\n", true), (" y \n", true), ("yes\n", false), ("\n", false), ("", false), ("n\n", false)] {
+        for (line, yes) in [
+            ("y\n", true),
+            ("Y\r\n", true),
+            (" y \n", true),
+            ("yes\n", false),
+            ("\n", false),
+            ("", false),
+            ("n\n", false),
+        ] {
             assert_eq!(super::is_yes(line), yes, "{line:?}");
         }
     }

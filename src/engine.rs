@@ -27,6 +27,7 @@ mod container;
 mod dial;
 mod exec;
 mod find;
+mod insecure;
 mod lifecycle;
 mod output;
 mod owner;
@@ -36,8 +37,8 @@ mod window;
 pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::RegistryContainer;
-pub(crate) use find::{Candidate, Found};
-pub(crate) use window::{Maintained, Manner, Restored, Window};
+pub(crate) use find::Found;
+pub(crate) use window::Manner;
 
 /// A connection to one engine that answered.
 #[derive(Debug, Clone)]

@@ -1,6 +1,8 @@
 //! Failures that people see: what went wrong, what mends it, and the exit code.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use crate::registry;
 
 /// What the exit code says. An unknown code means failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,14 +83,24 @@ pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut previous = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !previous.contains(&cause) {
-            text.push_str(&format!("  caused by: {cause}\n"));
+            let _ = writeln!(text, "  caused by: {cause}");
         }
         previous = cause;
     }
-    for hint in failure_in(error).into_iter().flat_map(|failure| &failure.hints) {
-        text.push_str(&format!("\nhint: {hint}\n"));
+    for hint in hints(error) {
+        let _ = writeln!(text, "\nhint: {hint}");
     }
     text
+}
+
+/// What helps: the hints of the failure, and those of the registry's answer below it.
+fn hints(error: &anyhow::Error) -> Vec<String> {
+    let mut hints = failure_in(error).map_or_else(Vec::new, |failure| failure.hints.clone());
+    let answer = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<registry::Error>());
+    hints.extend(answer.map(registry::Error::hints).unwrap_or_default());
+    hints
 }
 
 fn failure_in(error: &anyhow::Error) -> Option<&Failure> {

@@ -26,13 +26,31 @@ const REPOSITORIES_AT_ONCE: usize = 4;
 /// Steps of one rank sent at one time; the registry's own limit bounds the requests.
 const STEPS_AT_ONCE: usize = 64;
 
-pub(crate) async fn execute(approved: Approved, registry: &Registry, store: Option<&Store<'_>>, cancel: &Cancel, ui: &Ui) -> Outcome {
+pub(crate) async fn execute(
+    approved: Approved,
+    registry: &Registry,
+    store: Option<&Site>,
+    cancel: &Cancel,
+    ui: &Ui,
+) -> Outcome {
     let plan = approved.into_plan();
-    let progress = ui.progress("Deleting", plan.removed_manifest_count().max(plan.removed_tag_count()));
-    let work = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty());
+    let progress = ui.progress(
+        "Deleting",
+        plan.removed_manifest_count().max(plan.removed_tag_count()),
+    );
+    let work = plan
+        .repositories
+        .iter()
+        .filter(|repository| !repository.ranks.is_empty());
     let repositories = stream::iter(work)
         .map(|repository| {
-            let executor = Executor { registry, store, cancel, plan: repository, kept: &plan.kept };
+            let executor = Executor {
+                registry,
+                store,
+                cancel,
+                plan: repository,
+                kept: &plan.kept,
+            };
             let progress = &progress;
             async move {
                 let outcome = executor.run().await;
@@ -65,7 +83,11 @@ impl Executor<'_> {
             Ok(present) => present,
             Err(error) => {
                 let why = Fate::Failed(format!("its tags could not be read again: {error:#}"));
-                self.plan.ranks.iter().flatten().for_each(|step| record(&mut outcome, step, &why));
+                self.plan
+                    .ranks
+                    .iter()
+                    .flatten()
+                    .for_each(|step| record(&mut outcome, step, &why));
                 return outcome;
             }
         };
@@ -104,21 +126,30 @@ impl Executor<'_> {
             return Fates::All(Fate::Skipped("interrupted".to_owned()));
         }
         match step {
-            Step::DeleteTag { tag, expects } => Fates::All(match present.objection_to_untag(tag, expects.as_ref()) {
-                Some(why) => Fate::Skipped(why),
-                None => fate(self.registry.delete_tag(self.repository(), tag).await),
-            }),
-            Step::DeleteManifest { digest, expects } => Fates::All(match present.objection_to_delete(digest, expects) {
-                Some(why) => Fate::Skipped(why),
-                None => fate(self.registry.delete_manifest(self.repository(), digest).await),
-            }),
+            Step::DeleteTag { tag, expects } => {
+                Fates::All(match present.objection_to_untag(tag, expects.as_ref()) {
+                    Some(why) => Fate::Skipped(why),
+                    None => fate(self.registry.delete_tag(self.repository(), tag).await),
+                })
+            }
+            Step::DeleteManifest { digest, expects } => {
+                Fates::All(match present.objection_to_delete(digest, expects) {
+                    Some(why) => Fate::Skipped(why),
+                    None => fate(self.registry.delete_manifest(self.repository(), digest).await),
+                })
+            }
             Step::Untag { tags, placeholder } => {
                 let put = stream::iter(tags).map(|(tag, expects)| async move {
                     let fate = match present.objection_to_untag(tag, expects.as_ref()) {
                         Some(why) => Err(Fate::Skipped(why)),
                         None => self
                             .registry
-                            .put_manifest(self.repository(), tag, crate::plan::placeholder::Placeholder::MEDIA_TYPE, &placeholder.raw)
+                            .put_manifest(
+                                self.repository(),
+                                tag,
+                                crate::plan::placeholder::Placeholder::MEDIA_TYPE,
+                                &placeholder.raw,
+                            )
                             .await
                             .map_err(|error| Fate::Failed(error.to_string())),
                     };
@@ -128,7 +159,11 @@ impl Executor<'_> {
                 // A put that failed may have had its effect all the same, so the placeholder goes whatever was said.
                 let attempted = put.iter().any(|(_, fate)| !matches!(fate, Err(Fate::Skipped(_))));
                 let untagged = if attempted {
-                    fate(self.registry.delete_manifest(self.repository(), &placeholder.digest).await)
+                    fate(
+                        self.registry
+                            .delete_manifest(self.repository(), &placeholder.digest)
+                            .await,
+                    )
                 } else {
                     Fate::Done
                 };
@@ -152,16 +187,27 @@ impl Executor<'_> {
             Err(error) if error.is_absent() => BTreeSet::new(),
             Err(error) => {
                 for fate in outcome.tags.values_mut().filter(|fate| **fate == Fate::Done) {
-                    *fate = Fate::Failed(format!("the registry accepted it, but its tags could not be listed afterwards: {error}"));
+                    *fate = Fate::Failed(format!(
+                        "the registry accepted it, but its tags could not be listed afterwards: {error}"
+                    ));
                 }
                 return;
             }
         };
-        for (tag, fate) in outcome.tags.iter_mut().filter(|(tag, fate)| **fate == Fate::Done && listed.contains(tag)) {
+        for (tag, fate) in outcome
+            .tags
+            .iter_mut()
+            .filter(|(tag, fate)| **fate == Fate::Done && listed.contains(tag))
+        {
             *fate = Fate::Skipped(format!("`{tag}` is still listed: it was pushed again meanwhile"));
         }
         let kept = self.kept.tags.get(self.repository());
-        outcome.vanished = kept.into_iter().flat_map(BTreeMap::keys).filter(|tag| !listed.contains(tag)).cloned().collect();
+        outcome.vanished = kept
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .filter(|tag| !listed.contains(tag))
+            .cloned()
+            .collect();
     }
 }
 
@@ -193,10 +239,14 @@ fn record(outcome: &mut RepositoryOutcome, step: &Step, fate: &Fate) {
         Step::DeleteTag { tag, .. } => {
             outcome.tags.insert(tag.clone(), fate.clone());
         }
-        Step::Untag { tags, .. } => outcome.tags.extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone()))),
+        Step::Untag { tags, .. } => outcome
+            .tags
+            .extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone()))),
         Step::DeleteManifest { digest, expects } => {
             outcome.manifests.insert(digest.clone(), fate.clone());
-            outcome.tags.extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
+            outcome
+                .tags
+                .extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
         }
     }
 }

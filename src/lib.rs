@@ -59,12 +59,16 @@ pub fn run(args: &[OsString]) -> ExitCode {
 fn start(cli: Cli) -> u8 {
     let environment = Environment::read();
     let ui = Ui::new(environment.terminals.stderr, cli.globals.debug);
-    let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| {
-        let ended = runtime.block_on(work(cli, &environment, ui.clone()));
-        // A question that nobody answered still waits for its line.
-        runtime.shutdown_background();
-        ended
-    });
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            let ended = runtime.block_on(work(cli, &environment, ui.clone()));
+            // A question that nobody answered still waits for its line.
+            runtime.shutdown_background();
+            ended
+        });
     ended.unwrap_or_else(|error| {
         ui.ask(&error::describe(&error));
         error::kind_of(&error).exit_code()

@@ -29,15 +29,25 @@ pub(crate) enum Fate {
 
 impl Outcome {
     fn fates(&self) -> impl Iterator<Item = &Fate> {
-        self.repositories.values().flat_map(|repository| repository.tags.values().chain(repository.manifests.values()))
+        self.repositories
+            .values()
+            .flat_map(|repository| repository.tags.values().chain(repository.manifests.values()))
     }
 
     pub(crate) fn tags_done(&self) -> usize {
-        self.repositories.values().flat_map(|repository| repository.tags.values()).filter(|fate| **fate == Fate::Done).count()
+        self.repositories
+            .values()
+            .flat_map(|repository| repository.tags.values())
+            .filter(|fate| **fate == Fate::Done)
+            .count()
     }
 
     pub(crate) fn manifests_done(&self) -> usize {
-        self.repositories.values().flat_map(|repository| repository.manifests.values()).filter(|fate| **fate == Fate::Done).count()
+        self.repositories
+            .values()
+            .flat_map(|repository| repository.manifests.values())
+            .filter(|fate| **fate == Fate::Done)
+            .count()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -45,7 +55,9 @@ impl Outcome {
     }
 
     pub(crate) fn has_vanished(&self) -> bool {
-        self.repositories.values().any(|repository| !repository.vanished.is_empty())
+        self.repositories
+            .values()
+            .any(|repository| !repository.vanished.is_empty())
     }
 
     pub(crate) fn has_done_anything(&self) -> bool {

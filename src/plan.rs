@@ -142,11 +142,7 @@ fn assemble(
         |repository, tag| going.tag(repository, tag),
         |repository, digest| going.manifest(repository, digest),
     );
-    let blockers = snapshot
-        .unread()
-        .into_iter()
-        .filter(|_| snapshot.is_whole)
-        .collect();
+    let blockers = snapshot.unread(|repository, tag| going.tag(repository, tag));
     Plan {
         registry: snapshot.registry.clone(),
         freed: space::freed(snapshot, &repositories),
@@ -369,6 +365,8 @@ impl RepositoryPlan {
 
     /// The digests whose content nothing in this repository needs any more.
     pub(crate) fn dead(&self) -> impl Iterator<Item = &Digest> {
-        self.manifests.iter().flat_map(|removal| removal.blobs.iter().chain([&removal.digest]))
+        self.manifests
+            .iter()
+            .flat_map(|removal| removal.blobs.iter().chain([&removal.digest]))
     }
 }

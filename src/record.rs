@@ -17,18 +17,34 @@ use crate::plan::{Plan, RepositoryPlan};
 const VERSION: u32 = 1;
 
 /// Writes the record of `plan` below `directory` and says where.
-pub(crate) fn save(plan: &Plan, directory: &Path, now: Timestamp) -> anyhow::Result<PathBuf> {
+pub(crate) fn save(plan: &Plan, directory: Option<&Path>, now: Timestamp) -> anyhow::Result<PathBuf> {
+    let Some(directory) = directory else {
+        return Err(Failure::refused(
+            "there is no folder to save what would be deleted, so nothing was deleted",
+        )
+        .hint("set HOME, or name a folder in XDG_STATE_HOME")
+        .into());
+    };
     write(plan, directory, now).map_err(|error| {
-        Failure::refused(format!("what would be deleted could not be saved first, so nothing was deleted: {error:#}"))
-            .hint(format!("make `{}` writable, or name another folder in XDG_STATE_HOME", directory.display()))
-            .into()
+        Failure::refused(format!(
+            "what would be deleted could not be saved first, so nothing was deleted: {error:#}"
+        ))
+        .hint(format!(
+            "make `{}` writable, or name another folder in XDG_STATE_HOME",
+            directory.display()
+        ))
+        .into()
     })
 }
 
 fn write(plan: &Plan, directory: &Path, now: Timestamp) -> anyhow::Result<PathBuf> {
     let runs = directory.join("runs");
     fs::create_dir_all(&runs).with_context(|| format!("create `{}`", runs.display()))?;
-    let name = format!("{}-{}.json", now.strftime("%Y%m%dT%H%M%S%.6fZ"), plan.registry.host().replace(':', "_"));
+    let name = format!(
+        "{}-{}.json",
+        now.strftime("%Y%m%dT%H%M%S%.6fZ"),
+        plan.registry.host().replace(':', "_")
+    );
     let path = runs.join(name);
     let document = json!({
         "version": VERSION,
@@ -37,7 +53,9 @@ fn write(plan: &Plan, directory: &Path, now: Timestamp) -> anyhow::Result<PathBu
         "repositories": plan.repositories.iter().filter(|repository| !repository.ranks.is_empty()).map(repository).collect::<Vec<_>>(),
     });
     let mut file = create_private(&path).with_context(|| format!("create `{}`", path.display()))?;
-    file.write_all(document.to_string().as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("write `{}`", path.display()))?;
+    file.write_all(document.to_string().as_bytes())
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("write `{}`", path.display()))?;
     Ok(path)
 }
 

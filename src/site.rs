@@ -33,7 +33,11 @@ impl Site {
 
     /// The size of the store as measured there; `None` where that is not possible.
     pub(crate) async fn size(&self) -> Option<ByteSize> {
-        self.engine.store_size(&self.container, self.root()?).await.ok().flatten()
+        self.engine
+            .store_size(&self.container, self.root()?)
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Whether this container is the registry that was read. A port may be forwarded to another machine's registry,
@@ -51,8 +55,13 @@ impl Site {
                 .collect();
             (!tags.is_empty()).then_some((repository, tags))
         });
-        let Some((repository, tags)) = sample else { return Ok(()) };
-        let stored = self.engine.tags_in_store(&self.container, root, repository).await?;
+        let Some((repository, tags)) = sample else {
+            return Ok(());
+        };
+        let stored = self
+            .engine
+            .tags_in_store(&self.container, root, repository)
+            .await?;
         // One tag may have been pushed since it was read; all of them in one repository have not.
         if tags.iter().any(|(tag, digest)| stored.get(*tag) == Some(*digest)) {
             return Ok(());

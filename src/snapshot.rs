@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 
-use crate::model::{Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState};
+use crate::model::{
+    Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
+    Snapshot, Tag, TagState,
+};
 use crate::reference::Pattern;
 use crate::registry::{Reference, Registry};
 use crate::ui::Ui;
@@ -15,7 +18,10 @@ const AHEAD: usize = 64;
 const DEEPEST: usize = 8;
 /// Configs are small documents; a larger one says nothing that is needed here.
 const LARGEST_CONFIG: u64 = 8 << 20;
-const IMAGE_CONFIGS: [&str; 2] = ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
+const IMAGE_CONFIGS: [&str; 2] = [
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+];
 
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
@@ -41,7 +47,9 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
             Some(names) => (names, false, true),
             None => {
                 let all = registry.catalog().await?;
-                let covered = all.into_iter().filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
+                let covered = all
+                    .into_iter()
+                    .filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
                 (covered.collect(), false, false)
             }
         },
@@ -51,13 +59,20 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
+    Ok(Snapshot {
+        registry: registry.address().clone(),
+        is_whole,
+        deletes_tags_by_name: false,
+        repositories,
+    })
 }
 
 /// The repositories that patterns without globs name: the registry need not be listed for them.
 fn literal(patterns: &[Pattern]) -> Option<Vec<Repository>> {
     let names: Option<BTreeSet<Repository>> = patterns.iter().map(Pattern::literal_repository).collect();
-    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().collect())
+    names
+        .filter(|names| !names.is_empty())
+        .map(|names| names.into_iter().collect())
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;
@@ -79,10 +94,18 @@ async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool,
         .filter_map(|(name, tags)| match tags {
             Ok(tags) => {
                 let tags = tags.into_iter().map(|tag| (tag, unread())).collect();
-                Some((name, RepositoryState::Read(RepositoryView { tags, ..RepositoryView::default() })))
+                Some((
+                    name,
+                    RepositoryState::Read(RepositoryView {
+                        tags,
+                        ..RepositoryView::default()
+                    }),
+                ))
             }
             // An emptied repository stays in the catalog; one that was named and is not there is simply absent.
-            Err(error) if error.is_absent() => (!are_named).then(|| (name, RepositoryState::Read(RepositoryView::default()))),
+            Err(error) if error.is_absent() => {
+                (!are_named).then(|| (name, RepositoryState::Read(RepositoryView::default())))
+            }
             Err(error) => Some((name, RepositoryState::Unreadable(error.to_string()))),
         })
         .collect()
@@ -104,8 +127,9 @@ fn view_mut<'a>(repositories: &'a mut Repositories, name: &Repository) -> Option
 
 /// One request per tag: it gives the digest and the manifest at once.
 async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui) {
-    let wanted: Vec<(Repository, Tag)> =
-        views(repositories).flat_map(|(name, view)| view.tags.keys().map(|tag| (name.clone(), tag.clone()))).collect();
+    let wanted: Vec<(Repository, Tag)> = views(repositories)
+        .flat_map(|(name, view)| view.tags.keys().map(|tag| (name.clone(), tag.clone())))
+        .collect();
     let progress = ui.progress("Reading tags", wanted.len());
     let mut read = stream::iter(wanted)
         .map(|(name, tag)| async move {
@@ -115,11 +139,15 @@ async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui
         .buffer_unordered(AHEAD);
     while let Some((name, tag, manifest)) = read.next().await {
         progress.advance(1);
-        let Some(view) = view_mut(repositories, &name) else { continue };
+        let Some(view) = view_mut(repositories, &name) else {
+            continue;
+        };
         let state = match manifest {
             Ok(Some(manifest)) => {
                 let digest = manifest.digest.clone();
-                view.manifests.entry(digest.clone()).or_insert(ManifestState::Read(manifest));
+                view.manifests
+                    .entry(digest.clone())
+                    .or_insert(ManifestState::Read(manifest));
                 TagState::At(digest)
             }
             Ok(None) => TagState::Dangling,
@@ -175,11 +203,22 @@ async fn read_children(registry: &Registry, repositories: &mut Repositories, ui:
             return;
         }
         let _progress = ui.spinner("Reading the parts of indexes");
-        read_manifests(registry, repositories, wanted.into_iter().collect(), ManifestState::Absent).await;
+        read_manifests(
+            registry,
+            repositories,
+            wanted.into_iter().collect(),
+            ManifestState::Absent,
+        )
+        .await;
     }
 }
 
-async fn read_manifests(registry: &Registry, repositories: &mut Repositories, wanted: Vec<(Repository, Digest)>, absent: ManifestState) {
+async fn read_manifests(
+    registry: &Registry,
+    repositories: &mut Repositories,
+    wanted: Vec<(Repository, Digest)>,
+    absent: ManifestState,
+) {
     let mut read = stream::iter(wanted)
         .map(|(name, digest)| async move {
             let manifest = registry.manifest(&name, Reference::Digest(&digest)).await;
@@ -199,21 +238,42 @@ async fn read_manifests(registry: &Registry, repositories: &mut Repositories, wa
 }
 
 /// Configs are shared by digest over the whole registry, and each is read once.
-async fn read_facts(registry: &Registry, repositories: &mut Repositories, is_wanted: &dyn Fn(&Repository, &Tag) -> bool, ui: &Ui) {
+async fn read_facts(
+    registry: &Registry,
+    repositories: &mut Repositories,
+    is_wanted: &dyn Fn(&Repository, &Tag) -> bool,
+    ui: &Ui,
+) {
     let mut holders: BTreeMap<Digest, Vec<(Repository, Digest)>> = BTreeMap::new();
     let mut foreign: Vec<(Repository, Digest, String)> = Vec::new();
     for (name, view) in views(repositories) {
-        let roots = view.tags.iter().filter(|(tag, _)| is_wanted(name, tag)).filter_map(|(_, state)| match state {
-            TagState::At(digest) => Some(digest),
-            TagState::Dangling | TagState::Unreadable(_) => None,
-        });
+        let roots = view
+            .tags
+            .iter()
+            .filter(|(tag, _)| is_wanted(name, tag))
+            .filter_map(|(_, state)| match state {
+                TagState::At(digest) => Some(digest),
+                TagState::Dangling | TagState::Unreadable(_) => None,
+            });
         for digest in view.reachable(roots) {
-            let Some(manifest) = view.manifest(digest).filter(|manifest| manifest.kind == ManifestKind::Image) else { continue };
+            let Some(manifest) = view
+                .manifest(digest)
+                .filter(|manifest| manifest.kind == ManifestKind::Image)
+            else {
+                continue;
+            };
             match &manifest.config {
                 Some(config) if IMAGE_CONFIGS.contains(&config.media_type.as_str()) => {
-                    holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
+                    holders
+                        .entry(config.digest.clone())
+                        .or_default()
+                        .push((name.clone(), digest.clone()));
                 }
-                _ => foreign.push((name.clone(), digest.clone(), "it is no image, and artifacts say no date".to_owned())),
+                _ => foreign.push((
+                    name.clone(),
+                    digest.clone(),
+                    "it is no image, and artifacts say no date".to_owned(),
+                )),
             }
         }
     }
@@ -239,8 +299,14 @@ async fn read_facts(registry: &Registry, repositories: &mut Repositories, is_wan
     }
 }
 
-async fn read_config(registry: &Registry, config: &Digest, holders: &[(Repository, Digest)]) -> Result<ImageFacts, String> {
-    let Some((repository, _)) = holders.first() else { return Err("no repository holds its config".to_owned()) };
+async fn read_config(
+    registry: &Registry,
+    config: &Digest,
+    holders: &[(Repository, Digest)],
+) -> Result<ImageFacts, String> {
+    let Some((repository, _)) = holders.first() else {
+        return Err("no repository holds its config".to_owned());
+    };
     match registry.blob(repository, config, LARGEST_CONFIG).await {
         Ok(Some(bytes)) => Ok(ImageFacts::parse(&bytes)),
         Ok(None) => Err("its config is missing".to_owned()),

@@ -18,7 +18,10 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Ui {
     pub(crate) fn new(stderr_is_terminal: bool, is_debug: bool) -> Self {
-        Self { draws_progress: stderr_is_terminal && !is_debug, is_debug }
+        Self {
+            draws_progress: stderr_is_terminal && !is_debug,
+            is_debug,
+        }
     }
 
     /// The result itself. A reader that went away (`| head`) is no error.
@@ -50,18 +53,24 @@ impl Ui {
     }
 
     pub(crate) fn progress(&self, label: &'static str, total: usize) -> Progress {
-        let style = ProgressStyle::with_template("{msg} {pos}/{len} {bar:30} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{msg} {pos}/{len} {bar:30} {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         self.start(label, ProgressBar::new(total as u64).with_style(style))
     }
 
     /// For a step whose length is not known.
     pub(crate) fn spinner(&self, label: &'static str) -> Progress {
-        let style = ProgressStyle::with_template("{msg} {elapsed} {spinner}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style = ProgressStyle::with_template("{msg} {elapsed} {spinner}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
         self.start(label, ProgressBar::new_spinner().with_style(style))
     }
 
     fn start(&self, label: &'static str, bar: ProgressBar) -> Progress {
-        let target = if self.draws_progress { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if self.draws_progress {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         bar.set_draw_target(target);
         bar.set_message(label);
         if self.draws_progress {

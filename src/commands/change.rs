@@ -70,7 +70,8 @@ impl Change {
         if let Place::Here(site) = &place {
             site.check_identity(&snapshot).await?;
         }
-        self.ask_for_rights(session, &registry, &place, &mut snapshot).await?;
+        self.ask_for_rights(session, &registry, &place, &mut snapshot)
+            .await?;
         let plan = plan::make(&snapshot, &self.request, session.settings.now)?;
         drop(snapshot);
         self.show(session, &plan);
@@ -87,22 +88,35 @@ impl Change {
             session.ui.say("Nothing was removed.");
             return Ok(0);
         };
-        let outcome = self.delete(session, &registry, &place, approved, &planned).await?;
+        let outcome = self
+            .delete(session, &registry, &place, approved, &planned)
+            .await?;
         let collection = self.collect(session, &registry, &place, &planned).await;
         let verified = self.verify(session, &registry, &collection, &planned).await;
-        self.report(session, &registry, &planned, outcome.as_ref(), &collection, verified)
+        self.report(
+            session,
+            &registry,
+            &planned,
+            outcome.as_ref(),
+            &collection,
+            verified,
+        )
     }
 
     /// The container, found before anything is changed. A run that collects nothing can do without.
     async fn place(&self, session: &Session, registry: &Registry) -> anyhow::Result<Place> {
-        let place = session.unless_cancelled(session.place(registry, &self.access)).await;
+        let place = session
+            .unless_cancelled(session.place(registry, &self.access))
+            .await;
         if self.collects == Collects::No {
             return Ok(place.unwrap_or_else(|error| Place::Elsewhere(format!("{error:#}"))));
         }
         let place = place?;
         if let Place::Here(site) = &place {
             if let Some(refusal) = site.container.refusal() {
-                return Err(refusal.hint("`--no-gc` deletes without touching the container").into());
+                return Err(refusal
+                    .hint("`--no-gc` deletes without touching the container")
+                    .into());
             }
             if let Some(upstream) = &site.store.proxies {
                 return Err(Failure::refused(format!(
@@ -127,7 +141,16 @@ impl Change {
                     _ => Scope::Whole,
                 };
                 let needs_date = |repository: &Repository, tag: &_| rules.needs_date(repository, tag);
-                return snapshot::take(registry, &Wanted { scope, digests: Vec::new(), facts: &needs_date }, &session.ui).await;
+                return snapshot::take(
+                    registry,
+                    &Wanted {
+                        scope,
+                        digests: Vec::new(),
+                        facts: &needs_date,
+                    },
+                    &session.ui,
+                )
+                .await;
             }
             Request::Remove(references) => {
                 let digests = references.iter().filter_map(|reference| match &reference.target {
@@ -138,9 +161,17 @@ impl Change {
                     Reach::Named(names) => Scope::Named(names.clone()),
                     _ => Scope::Whole,
                 };
-                Wanted { scope, digests: digests.collect(), facts: &none }
+                Wanted {
+                    scope,
+                    digests: digests.collect(),
+                    facts: &none,
+                }
             }
-            Request::Collect => Wanted { scope: Scope::Whole, digests: Vec::new(), facts: &none },
+            Request::Collect => Wanted {
+                scope: Scope::Whole,
+                digests: Vec::new(),
+                facts: &none,
+            },
         };
         snapshot::take(registry, &wanted, &session.ui).await
     }
@@ -156,24 +187,35 @@ impl Change {
     ) -> anyhow::Result<()> {
         let sample = match &self.request {
             Request::Prune(rules) if !rules.remove_tags() => None,
-            Request::Prune(rules) => snapshot
-                .repositories
-                .keys()
-                .find(|name| rules.patterns.is_empty() || rules.patterns.iter().any(|pattern| pattern.covers_repository(name))),
+            Request::Prune(rules) => snapshot.repositories.keys().find(|name| {
+                rules.patterns.is_empty()
+                    || rules
+                        .patterns
+                        .iter()
+                        .any(|pattern| pattern.covers_repository(name))
+            }),
             Request::Remove(references) => references.first().map(|reference| &reference.repository),
             Request::Collect => None,
         };
-        let Some(repository) = sample.cloned() else { return Ok(()) };
-        let support = session.unless_cancelled(async { Ok(registry.delete_support(&repository).await?) }).await?;
+        let Some(repository) = sample.cloned() else {
+            return Ok(());
+        };
+        let support = session
+            .unless_cancelled(async { Ok(registry.delete_support(&repository).await?) })
+            .await?;
         match refusal_to_delete(registry, place, &repository, &support) {
             None => {
-                snapshot.deletes_tags_by_name =
-                    session.unless_cancelled(async { Ok(registry.deletes_tags_by_name(&repository).await?) }).await?;
+                snapshot.deletes_tags_by_name = session
+                    .unless_cancelled(async { Ok(registry.deletes_tags_by_name(&repository).await?) })
+                    .await?;
                 Ok(())
             }
             Some(refusal) if self.flags.dry_run => {
                 session.ui.warn(&format!("a run would be refused: {refusal}"));
-                refusal.hints.iter().for_each(|hint| session.ui.say(&format!("hint: {hint}")));
+                refusal
+                    .hints
+                    .iter()
+                    .for_each(|hint| session.ui.say(&format!("hint: {hint}")));
                 Ok(())
             }
             Some(refusal) => Err(refusal.into()),
@@ -196,12 +238,19 @@ impl Change {
     async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
         let planned = Planned::of(&plan);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
-            let survey = session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await?;
+            let survey = session
+                .unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel))
+                .await?;
             let eligible = survey.output.eligible().len();
-            session.ui.say(&format!("The collector would remove {eligible} blobs that nothing refers to."));
+            session.ui.say(&format!(
+                "The collector would remove {eligible} blobs that nothing refers to."
+            ));
         }
         if self.output.format == Format::Json {
-            session.ui.data(&format!("{:#}\n", report::json::run(self.name, plan.registry.host(), planned.document, None, 0)));
+            session.ui.data(&format!(
+                "{:#}\n",
+                report::json::run(self.name, plan.registry.host(), planned.document, None, 0)
+            ));
         } else {
             session.ui.say("Dry run: nothing was changed.");
         }
@@ -210,12 +259,16 @@ impl Change {
 
     /// Whether a run without deletions has anything to collect: the registry is not stopped to find out.
     async fn has_garbage(&self, session: &Session, place: &Place, plan: &Plan) -> anyhow::Result<bool> {
-        let (Place::Here(site), Collects::Yes) = (place, self.collects) else { return Ok(false) };
+        let (Place::Here(site), Collects::Yes) = (place, self.collects) else {
+            return Ok(false);
+        };
         let planned = Planned::of(plan);
         if let Some(refusal) = blocked(&planned.blockers) {
             return Err(refusal.into());
         }
-        let survey = session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await?;
+        let survey = session
+            .unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel))
+            .await?;
         // What cannot be surveyed while it is in service is looked at again with the registry stopped.
         Ok(survey.output.summary().is_none_or(|summary| summary.blobs > 0) && !survey.found_no_store())
     }
@@ -225,10 +278,22 @@ impl Change {
             Collects::Yes => Collection::NothingToCollect,
             Collects::No => Collection::NotAsked,
         };
-        let ended = Ended { outcome: None, collection: &collection, verified: None, freed: plan.freed, is_freed_exact: plan.is_freed_exact };
+        let ended = Ended {
+            outcome: None,
+            collection: &collection,
+            verified: None,
+            freed: plan.freed,
+            is_freed_exact: plan.is_freed_exact,
+        };
         match self.output.format {
             Format::Json => {
-                let document = report::json::run(self.name, plan.registry.host(), report::json::plan(plan), Some(&ended), 0);
+                let document = report::json::run(
+                    self.name,
+                    plan.registry.host(),
+                    report::json::plan(plan),
+                    Some(&ended),
+                    0,
+                );
                 session.ui.data(&format!("{document:#}\n"));
             }
             Format::Table => session.ui.data(&report::ended(&ended)),
@@ -241,8 +306,12 @@ impl Change {
             (Collects::Yes, Place::Here(site)) => {
                 let name = &site.container.name;
                 match self.window.gc_mode {
-                    GcMode::Offline => format!("all garbage; the container `{name}` is stopped for it and started again"),
-                    GcMode::Live => format!("all garbage, while `{name}` goes on serving; then it is restarted. WHAT IS PUSHED MEANWHILE CAN BE DAMAGED"),
+                    GcMode::Offline => {
+                        format!("all garbage; the container `{name}` is stopped for it and started again")
+                    }
+                    GcMode::Live => format!(
+                        "all garbage, while `{name}` goes on serving; then it is restarted. WHAT IS PUSHED MEANWHILE CAN BE DAMAGED"
+                    ),
                 }
             }
             _ => String::new(),
@@ -260,13 +329,21 @@ impl Change {
         if !planned.has_steps {
             return Ok(None);
         }
-        let saved = record::save(approved.plan(), &session.settings.state_directory, session.settings.now)?;
-        session.ui.debug(|| format!("saved what is deleted to {}", saved.display()));
+        let saved = record::save(
+            approved.plan(),
+            session.settings.state_directory.as_deref(),
+            session.settings.now,
+        )?;
+        session
+            .ui
+            .debug(|| format!("saved what is deleted to {}", saved.display()));
         let site = match place {
             Place::Here(site) => Some(&**site),
             Place::Elsewhere(_) => None,
         };
-        Ok(Some(execute(approved, registry, site, &session.cancel, &session.ui).await))
+        Ok(Some(
+            execute(approved, registry, site, &session.cancel, &session.ui).await,
+        ))
     }
 
     fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {
@@ -274,10 +351,21 @@ impl Change {
             GcMode::Offline => Manner::Stopped,
             GcMode::Live => Manner::Live,
         };
-        Task { site, manner, kept: &planned.kept, dead: &planned.dead }
+        Task {
+            site,
+            manner,
+            kept: &planned.kept,
+            dead: &planned.dead,
+        }
     }
 
-    async fn collect(&self, session: &Session, registry: &Registry, place: &Place, planned: &Planned) -> Collection {
+    async fn collect(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        place: &Place,
+        planned: &Planned,
+    ) -> Collection {
         let site = match (self.collects, place) {
             (Collects::No, _) => return Collection::NotAsked,
             (Collects::Yes, Place::Elsewhere(why)) => return Collection::NotHere(why.clone()),
@@ -287,14 +375,21 @@ impl Change {
             return Collection::Failed(refusal.into());
         }
         if self.window.gc_mode == GcMode::Live {
-            session.ui.warn("live collection: what is pushed meanwhile can be damaged.");
+            session
+                .ui
+                .warn("live collection: what is pushed meanwhile can be damaged.");
         }
         let answers = async |within: Duration| self.answers(session, registry.address(), within).await;
         collect::collect(&self.task(site, planned), &session.cancel, &session.ui, answers).await
     }
 
     /// Waits until the registry answers again.
-    async fn answers(&self, session: &Session, address: &RegistryAddress, within: Duration) -> anyhow::Result<RegistryAddress> {
+    async fn answers(
+        &self,
+        session: &Session,
+        address: &RegistryAddress,
+        within: Duration,
+    ) -> anyhow::Result<RegistryAddress> {
         let asked = Instant::now();
         loop {
             match session.connect(address, &self.access).await {
@@ -314,7 +409,11 @@ impl Change {
         planned: &Planned,
     ) -> Option<anyhow::Result<Verified>> {
         match collection {
-            Collection::Done(_) => Some(session.unless_cancelled(verify::compare(registry, &planned.kept, &session.ui)).await),
+            Collection::Done(_) => Some(
+                session
+                    .unless_cancelled(verify::compare(registry, &planned.kept, &session.ui))
+                    .await,
+            ),
             _ => None,
         }
     }
@@ -348,7 +447,8 @@ impl Change {
         match self.output.format {
             Format::Json => {
                 let host = registry.address().host();
-                let document = report::json::run(self.name, host, planned.document.clone(), Some(&ended), exit_code);
+                let document =
+                    report::json::run(self.name, host, planned.document.clone(), Some(&ended), exit_code);
                 session.ui.data(&format!("{document:#}\n"));
             }
             Format::Table => session.ui.data(&report::ended(&ended)),
@@ -368,7 +468,10 @@ fn exit_code(ended: &Ended, failure: Option<&anyhow::Error>, is_cancelled: bool)
     if is_cancelled {
         return error::Kind::Interrupted.exit_code();
     }
-    let is_damaged = ended.verified.is_some_and(|verified| !verified.problems.is_empty()) || ended.outcome.is_some_and(Outcome::has_vanished);
+    let is_damaged = ended
+        .verified
+        .is_some_and(|verified| !verified.problems.is_empty())
+        || ended.outcome.is_some_and(Outcome::has_vanished);
     match (is_damaged, ended.outcome.is_some_and(Outcome::has_failed)) {
         (true, _) => super::verify::DIFFERS,
         (false, true) => 3,
@@ -380,17 +483,29 @@ fn blocked(blockers: &[String]) -> Option<Failure> {
     if blockers.is_empty() {
         return None;
     }
-    let list: String = blockers.iter().map(|blocker| format!("\n  - {blocker}")).collect();
-    Some(Failure::refused(format!("nothing was collected: what could not be read may need what looks like garbage:{list}")))
+    let list: String = blockers
+        .iter()
+        .map(|blocker| format!("\n  - {blocker}"))
+        .collect();
+    Some(Failure::refused(format!(
+        "nothing was collected: what could not be read may need what looks like garbage:{list}"
+    )))
 }
 
-fn refusal_to_delete(registry: &Registry, place: &Place, repository: &Repository, support: &DeleteSupport) -> Option<Failure> {
+fn refusal_to_delete(
+    registry: &Registry,
+    place: &Place,
+    repository: &Repository,
+    support: &DeleteSupport,
+) -> Option<Failure> {
     let address = registry.address();
     match support {
         DeleteSupport::Enabled => None,
         DeleteSupport::ReadOnly => Some(
-            Failure::refused(format!("the registry at {address} is in read-only mode: it accepts no deletions"))
-                .hint("switch `storage.maintenance.readonly` off and restart it"),
+            Failure::refused(format!(
+                "the registry at {address} is in read-only mode: it accepts no deletions"
+            ))
+            .hint("switch `storage.maintenance.readonly` off and restart it"),
         ),
         DeleteSupport::DisabledOrProxy => {
             if let Place::Here(site) = place
@@ -406,16 +521,29 @@ fn refusal_to_delete(registry: &Registry, place: &Place, repository: &Repository
             )
         }
         DeleteSupport::Denied(why) => Some(
-            Failure::refused(format!("this account may not delete in `{repository}` at {address}: {why}"))
-                .hint(format!("log in with an account that may: docker login {address}")),
+            Failure::refused(format!(
+                "this account may not delete in `{repository}` at {address}: {why}"
+            ))
+            .hint(format!("log in with an account that may: docker login {address}")),
         ),
     }
 }
 
 impl Planned {
     fn of(plan: &Plan) -> Self {
-        let needed: BTreeSet<&Digest> = plan.kept.all_blobs().into_iter().chain(plan.kept.manifests.values().flatten()).collect();
-        let dead = plan.repositories.iter().flat_map(|repository| repository.dead()).filter(|digest| !needed.contains(digest)).collect();
+        let needed: BTreeSet<&Digest> = plan
+            .kept
+            .all_blobs()
+            .into_iter()
+            .chain(plan.kept.manifests.values().flatten())
+            .collect();
+        let dead = plan
+            .repositories
+            .iter()
+            .flat_map(|repository| repository.dead())
+            .filter(|digest| !needed.contains(digest))
+            .cloned()
+            .collect();
         Self {
             document: report::json::plan(plan),
             kept: plan.kept.clone(),

@@ -37,11 +37,19 @@ pub(crate) enum Place {
 
 impl Session {
     pub(crate) fn new(settings: Settings, ui: Ui, cancel: Cancel) -> Self {
-        Self { settings, ui, cancel, engine: OnceCell::new() }
+        Self {
+            settings,
+            ui,
+            cancel,
+            engine: OnceCell::new(),
+        }
     }
 
     /// Work that may be given up at any moment: nothing has been changed yet, or no more will be.
-    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         tokio::select! {
             result = work => result,
             () = self.cancel.cancelled() => Err(Failure::new(Kind::Interrupted, "interrupted").into()),
@@ -58,16 +66,26 @@ impl Session {
 
     /// The engine, connected to once.
     pub(crate) async fn engine(&self) -> anyhow::Result<&Engine> {
-        self.engine.get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint))).await
+        self.engine
+            .get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint)))
+            .await
     }
 
     /// A connection to the registry that the arguments, the flags or the surroundings mean.
-    pub(crate) async fn registry(&self, arguments: &[RegistryAddress], access: &cli::Access) -> anyhow::Result<Registry> {
+    pub(crate) async fn registry(
+        &self,
+        arguments: &[RegistryAddress],
+        access: &cli::Access,
+    ) -> anyhow::Result<Registry> {
         let address = self.address(arguments, access).await?;
         self.unless_cancelled(self.connect(&address, access)).await
     }
 
-    pub(crate) async fn connect(&self, address: &RegistryAddress, access: &cli::Access) -> anyhow::Result<Registry> {
+    pub(crate) async fn connect(
+        &self,
+        address: &RegistryAddress,
+        access: &cli::Access,
+    ) -> anyhow::Result<Registry> {
         let variable = self.settings.docker_auth_config.as_ref();
         let credentials = credentials::find(&self.settings.docker_config, variable, address.host()).await?;
         let access = registry::Access {
@@ -93,9 +111,17 @@ impl Session {
         }
     }
 
-    async fn address(&self, arguments: &[RegistryAddress], access: &cli::Access) -> anyhow::Result<RegistryAddress> {
+    async fn address(
+        &self,
+        arguments: &[RegistryAddress],
+        access: &cli::Access,
+    ) -> anyhow::Result<RegistryAddress> {
         let configured = self.configured()?;
-        let places = Places { arguments, flag: access.registry.as_ref(), configured: configured.as_ref() };
+        let places = Places {
+            arguments,
+            flag: access.registry.as_ref(),
+            configured: configured.as_ref(),
+        };
         if let Some(address) = choose::said(&places)? {
             return Ok(address);
         }
@@ -103,7 +129,9 @@ impl Session {
             Ok(engine) => {
                 let candidates = self.on_engine(engine, access.container.as_deref()).await?;
                 if let Some(address) = choose::only(candidates, "registry containers on this engine")? {
-                    self.ui.say(&format!("Using the registry at {address}, the only one on this engine"));
+                    self.ui.say(&format!(
+                        "Using the registry at {address}, the only one on this engine"
+                    ));
                     return Ok(address);
                 }
                 None
@@ -114,7 +142,9 @@ impl Session {
         let logins = choose::private_logins(self.settings.docker_config.private_registries());
         match choose::only(logins, "logins to private registries in the Docker config")? {
             Some(address) => {
-                self.ui.say(&format!("Using the registry at {address}, the only private login in the Docker config"));
+                self.ui.say(&format!(
+                    "Using the registry at {address}, the only private login in the Docker config"
+                ));
                 Ok(address)
             }
             None => Err(choose::none(engine_said.as_deref()).into()),
@@ -123,7 +153,9 @@ impl Session {
 
     /// `plugins.registry.address` of the Docker config.
     fn configured(&self) -> anyhow::Result<Option<RegistryAddress>> {
-        let Some(text) = self.settings.docker_config.plugin_setting("address") else { return Ok(None) };
+        let Some(text) = self.settings.docker_config.plugin_setting("address") else {
+            return Ok(None);
+        };
         let address = text.parse().with_context(|| {
             let file = self.settings.docker_config_directory.join("config.json");
             format!("`plugins.registry.address` in `{}`", file.display())
@@ -132,12 +164,20 @@ impl Session {
     }
 
     async fn on_engine(&self, engine: &Engine, container: Option<&str>) -> anyhow::Result<Vec<Candidate>> {
-        let found = engine.registry_containers().await.context("look for registry containers")?;
-        let candidates = found.into_iter().filter(|found| container.is_none_or(|named| found.name == named || found.id.starts_with(named)));
+        let found = engine
+            .registry_containers()
+            .await
+            .context("look for registry containers")?;
+        let candidates = found
+            .into_iter()
+            .filter(|found| container.is_none_or(|named| found.name == named || found.id.starts_with(named)));
         Ok(candidates
             .filter_map(|found| {
                 let address = found.address?;
-                Some(Candidate { shown: format!("{address} (container `{}`, image {})", found.name, found.image), address })
+                Some(Candidate {
+                    shown: format!("{address} (container `{}`, image {})", found.name, found.image),
+                    address,
+                })
             })
             .collect())
     }
@@ -145,12 +185,22 @@ impl Session {
     /// The container of the registry, for a command that needs it. What was picked and why is said.
     pub(crate) async fn place(&self, registry: &Registry, access: &cli::Access) -> anyhow::Result<Place> {
         let engine = self.engine().await?;
-        match engine.find_registry(Some(registry.address()), access.container.as_deref()).await? {
+        match engine
+            .find_registry(Some(registry.address()), access.container.as_deref())
+            .await?
+        {
             Found::Container(container) => {
                 let container = *container;
-                self.ui.say(&format!("Registry container: `{}` ({})", container.name, container.picked_because));
+                self.ui.say(&format!(
+                    "Registry container: `{}` ({})",
+                    container.name, container.picked_because
+                ));
                 let store = engine.store_configuration(&container).await?;
-                Ok(Place::Here(Box::new(Site { engine: engine.clone(), container, store })))
+                Ok(Place::Here(Box::new(Site {
+                    engine: engine.clone(),
+                    container,
+                    store,
+                })))
             }
             Found::None { why } => Ok(Place::Elsewhere(why)),
         }

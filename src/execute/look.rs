@@ -23,7 +23,7 @@ pub(super) struct Present {
 /// each tag that matters.
 pub(super) async fn again(
     registry: &Registry,
-    store: Option<&Store<'_>>,
+    store: Option<&Site>,
     plan: &RepositoryPlan,
     kept: &Holdings,
 ) -> anyhow::Result<Present> {
@@ -50,7 +50,11 @@ pub(super) async fn again(
         .buffer_unordered(64)
         .try_collect()
         .await?;
-    let mut present = Present { tags, needed: BTreeMap::new(), opaque: None };
+    let mut present = Present {
+        tags,
+        needed: BTreeMap::new(),
+        opaque: None,
+    };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
 }
@@ -72,28 +76,45 @@ fn lone_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
 
 impl Present {
     /// Reads what was pushed since the plan: an index may name a manifest that is about to go.
-    async fn read_newcomers(&mut self, registry: &Registry, plan: &RepositoryPlan, kept: &Holdings) -> anyhow::Result<()> {
+    async fn read_newcomers(
+        &mut self,
+        registry: &Registry,
+        plan: &RepositoryPlan,
+        kept: &Holdings,
+    ) -> anyhow::Result<()> {
         let known = kept.manifests.get(&plan.repository);
         let doomed = super::deleted(plan);
         let newcomers: Vec<(Tag, Digest)> = self
             .tags
             .iter()
             .filter_map(|(tag, digest)| Some((tag.clone(), digest.clone()?)))
-            .filter(|(_, digest)| !known.is_some_and(|known| known.contains(digest)) && !doomed.contains(digest))
+            .filter(|(_, digest)| {
+                !known.is_some_and(|known| known.contains(digest)) && !doomed.contains(digest)
+            })
             .collect();
         for (tag, digest) in newcomers {
-            match registry.manifest(&plan.repository, Reference::Digest(&digest)).await? {
+            match registry
+                .manifest(&plan.repository, Reference::Digest(&digest))
+                .await?
+            {
                 Some(manifest) if manifest.kind == ManifestKind::Image => {
-                    self.needed.extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
+                    self.needed
+                        .extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
                 }
                 Some(manifest) if manifest.kind == ManifestKind::Index => {
-                    let unknown = manifest
-                        .child_manifests()
-                        .any(|child| !doomed.contains(&child.digest) && !known.is_some_and(|known| known.contains(&child.digest)));
+                    let unknown = manifest.child_manifests().any(|child| {
+                        !doomed.contains(&child.digest)
+                            && !known.is_some_and(|known| known.contains(&child.digest))
+                    });
                     if unknown {
                         self.opaque = Some(tag.clone());
                     }
-                    self.needed.extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
+                    self.needed.extend(
+                        manifest
+                            .children
+                            .into_iter()
+                            .map(|child| (child.digest, tag.clone())),
+                    );
                 }
                 _ => self.opaque = Some(tag),
             }
@@ -102,14 +123,19 @@ impl Present {
     }
 
     pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &BTreeSet<Tag>) -> Option<String> {
-        let moved = self.tags.iter().find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
+        let moved = self
+            .tags
+            .iter()
+            .find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
         if let Some((tag, _)) = moved {
             return Some(format!("tag `{tag}` was put on it since the plan"));
         }
         if let Some(tag) = self.needed.get(digest) {
             return Some(format!("tag `{tag}`, pushed since the plan, needs it"));
         }
-        self.opaque.as_ref().map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
+        self.opaque
+            .as_ref()
+            .map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
     }
 
     pub(super) fn objection_to_untag(&self, tag: &Tag, expects: Option<&Digest>) -> Option<String> {

@@ -169,7 +169,9 @@ impl Snapshot {
     /// Forgets the tags that are not `wanted`, and the manifests that only they reach.
     pub(crate) fn narrow(&mut self, wanted: impl Fn(&Repository, &Tag) -> bool) {
         for (repository, state) in &mut self.repositories {
-            let RepositoryState::Read(view) = state else { continue };
+            let RepositoryState::Read(view) = state else {
+                continue;
+            };
             view.tags.retain(|tag, _| wanted(repository, tag));
             let roots = view.tags.values().filter_map(|state| match state {
                 TagState::At(digest) => Some(digest),

@@ -31,7 +31,7 @@ fn access_as(host: &str, username: &str, password: &str) -> Access {
     Access {
         credentials: Some(Credentials::Basic {
             username: username.to_owned(),
-            password: Secret::new(password.to_owned()),
+            password: Secret::from(password),
         }),
         ..access(host)
     }

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::model::{ByteSize, Created, Digest, ManifestState, Repository, RepositoryView, Snapshot, Tag, TagState};
+use crate::model::{
+    ByteSize, Created, Digest, ManifestState, Repository, RepositoryView, Snapshot, Tag, TagState,
+};
 use crate::reference::Pattern;
 
 use super::table::columns;
@@ -19,9 +21,17 @@ impl Listing<'_> {
     fn tags(&self) -> impl Iterator<Item = (&Repository, &RepositoryView, &Tag, &TagState)> {
         self.snapshot
             .read_repositories()
-            .flat_map(|(repository, view)| view.tags.iter().map(move |(tag, state)| (repository, view, tag, state)))
+            .flat_map(|(repository, view)| {
+                view.tags
+                    .iter()
+                    .map(move |(tag, state)| (repository, view, tag, state))
+            })
             .filter(|(repository, _, tag, _)| {
-                self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.covers(repository, tag))
+                self.patterns.is_empty()
+                    || self
+                        .patterns
+                        .iter()
+                        .any(|pattern| pattern.covers(repository, tag))
             })
     }
 
@@ -30,10 +40,22 @@ impl Listing<'_> {
             let mut row = vec![repository.to_string(), tag.to_string()];
             row.extend(match state {
                 TagState::At(digest) => {
-                    let platforms = view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>();
+                    let platforms = view
+                        .platforms(digest)
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>();
                     [
-                        if is_untruncated { digest.to_string() } else { digest.short().to_owned() },
-                        if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
+                        if is_untruncated {
+                            digest.to_string()
+                        } else {
+                            digest.short().to_owned()
+                        },
+                        if platforms.is_empty() {
+                            "-".to_owned()
+                        } else {
+                            platforms.join(",")
+                        },
                         self.age(&view.created(digest, self.now)),
                         size(view, digest).to_string(),
                     ]
@@ -43,12 +65,17 @@ impl Listing<'_> {
             });
             row
         });
-        columns(&["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"], rows)
+        columns(
+            &["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"],
+            rows,
+        )
     }
 
     /// References that `docker pull` and `docker registry rm` take.
     pub(crate) fn references(&self) -> String {
-        self.tags().map(|(repository, _, tag, _)| format!("{}/{repository}:{tag}\n", self.snapshot.registry)).collect()
+        self.tags()
+            .map(|(repository, _, tag, _)| format!("{}/{repository}:{tag}\n", self.snapshot.registry))
+            .collect()
     }
 
     pub(crate) fn document(&self) -> Value {
@@ -85,7 +112,9 @@ impl Listing<'_> {
 
     /// How long ago, as `docker images` says it.
     fn age(&self, created: &Created) -> String {
-        let Some(at) = created.at() else { return "-".to_owned() };
+        let Some(at) = created.at() else {
+            return "-".to_owned();
+        };
         let seconds = (self.now.as_second() - at.as_second()).max(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         match () {
@@ -108,7 +137,12 @@ fn size(view: &RepositoryView, digest: &Digest) -> ByteSize {
     for digest in view.reachable([digest]) {
         if let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) {
             sizes.insert(digest, manifest.size());
-            sizes.extend(manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size)));
+            sizes.extend(
+                manifest
+                    .blobs()
+                    .filter(|blob| !blob.is_foreign)
+                    .map(|blob| (&blob.digest, blob.size)),
+            );
         }
     }
     sizes.into_values().sum()

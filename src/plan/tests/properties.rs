@@ -52,7 +52,8 @@ fn build(things: &[Thing]) -> World {
                 None => world.image("app", &tag, &name, 1),
             },
             Thing::Index { children } => {
-                let children: BTreeSet<String> = children.iter().filter_map(|child| earlier(*child)).collect();
+                let children: BTreeSet<String> =
+                    children.iter().filter_map(|child| earlier(*child)).collect();
                 let children: Vec<&str> = children.iter().map(String::as_str).collect();
                 world.index("app", &tag, &name, &children)
             }
@@ -66,7 +67,9 @@ fn build(things: &[Thing]) -> World {
 fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
     let mut after = snapshot.clone();
     for repository in &plan.repositories {
-        let Some(RepositoryState::Read(view)) = after.repositories.get_mut(&repository.repository) else { continue };
+        let Some(RepositoryState::Read(view)) = after.repositories.get_mut(&repository.repository) else {
+            continue;
+        };
         for step in repository.ranks.iter().flatten() {
             match step {
                 Step::DeleteTag { tag, .. } => {
@@ -79,7 +82,8 @@ fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
                 }
                 Step::DeleteManifest { digest, .. } => {
                     view.manifests.remove(digest);
-                    view.tags.retain(|_, state| !matches!(state, TagState::At(at) if at == digest));
+                    view.tags
+                        .retain(|_, state| !matches!(state, TagState::At(at) if at == digest));
                 }
             }
         }
@@ -88,11 +92,18 @@ fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
 }
 
 fn removed(plan: &Plan) -> BTreeSet<String> {
-    plan.repositories.iter().flat_map(|repository| repository.removed_tags().map(|tag| tag.tag.to_string())).collect()
+    plan.repositories
+        .iter()
+        .flat_map(|repository| repository.removed_tags().map(|tag| tag.tag.to_string()))
+        .collect()
 }
 
 fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
-    Request::Prune(Rules { keep, older_than: days.map(|days| format!("{days}d").parse().unwrap()), ..Rules::default() })
+    Request::Prune(Rules {
+        keep,
+        older_than: days.map(|days| format!("{days}d").parse().unwrap()),
+        ..Rules::default()
+    })
 }
 
 proptest! {

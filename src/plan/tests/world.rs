@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::manifest::{OCI_INDEX, OCI_MANIFEST};
 use crate::model::{
-    ByteSize, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
-    Snapshot, TagState,
+    ByteSize, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository,
+    RepositoryState, RepositoryView, Snapshot, TagState,
 };
 use crate::plan::placeholder::Placeholder;
 
@@ -20,7 +20,11 @@ pub(super) fn digest_of(name: &str) -> Digest {
 }
 
 pub(super) fn world() -> World {
-    World { repositories: BTreeMap::new(), names: BTreeMap::new(), deletes_tags_by_name: false }
+    World {
+        repositories: BTreeMap::new(),
+        names: BTreeMap::new(),
+        deletes_tags_by_name: false,
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -39,13 +43,21 @@ impl World {
             repositories: self
                 .repositories
                 .iter()
-                .map(|(name, view)| (name.parse::<Repository>().unwrap(), RepositoryState::Read(view.clone())))
+                .map(|(name, view)| {
+                    (
+                        name.parse::<Repository>().unwrap(),
+                        RepositoryState::Read(view.clone()),
+                    )
+                })
                 .collect(),
         }
     }
 
     pub(super) fn name_of(&self, digest: &Digest) -> String {
-        self.names.get(digest).cloned().unwrap_or_else(|| digest.to_string())
+        self.names
+            .get(digest)
+            .cloned()
+            .unwrap_or_else(|| digest.to_string())
     }
 
     pub(super) fn with_tag_deletion(mut self) -> Self {
@@ -58,7 +70,9 @@ impl World {
     }
 
     pub(super) fn tag(mut self, repository: &str, tag: &str, name: &str) -> Self {
-        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::At(digest_of(name)));
+        self.view(repository)
+            .tags
+            .insert(tag.parse().unwrap(), TagState::At(digest_of(name)));
         self
     }
 
@@ -68,17 +82,27 @@ impl World {
         self.image_with(repository, tag, name, days, &[&layer])
     }
 
-    pub(super) fn image_with(self, repository: &str, tag: &str, name: &str, days: i64, layers: &[&str]) -> Self {
+    pub(super) fn image_with(
+        self,
+        repository: &str,
+        tag: &str,
+        name: &str,
+        days: i64,
+        layers: &[&str],
+    ) -> Self {
         let created = (now() - SignedDuration::from_hours(24 * days)).to_string();
-        self.manifest(repository, name, Some(&created), layers).tag(repository, tag, name)
+        self.manifest(repository, name, Some(&created), layers)
+            .tag(repository, tag, name)
     }
 
     pub(super) fn undated(self, repository: &str, tag: &str, name: &str) -> Self {
-        self.manifest(repository, name, None, &[]).tag(repository, tag, name)
+        self.manifest(repository, name, None, &[])
+            .tag(repository, tag, name)
     }
 
     pub(super) fn dated(self, repository: &str, tag: &str, name: &str, created: &str) -> Self {
-        self.manifest(repository, name, Some(created), &[]).tag(repository, tag, name)
+        self.manifest(repository, name, Some(created), &[])
+            .tag(repository, tag, name)
     }
 
     /// An image without a tag, to be part of an index.
@@ -89,25 +113,42 @@ impl World {
     }
 
     pub(super) fn index(mut self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
-        let children = children.iter().map(|child| descriptor(OCI_MANIFEST, child, 100)).collect();
-        let manifest = Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.to_owned(), children, ..bare(name) };
+        let children = children
+            .iter()
+            .map(|child| descriptor(OCI_MANIFEST, child, 100))
+            .collect();
+        let manifest = Manifest {
+            kind: ManifestKind::Index,
+            media_type: OCI_INDEX.to_owned(),
+            children,
+            ..bare(name)
+        };
         self.insert(repository, name, manifest);
         self.tag(repository, tag, name)
     }
 
     pub(super) fn unreadable(mut self, repository: &str, tag: &str) -> Self {
-        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Unreadable("500".to_owned()));
+        self.view(repository)
+            .tags
+            .insert(tag.parse().unwrap(), TagState::Unreadable("500".to_owned()));
         self
     }
 
     pub(super) fn dangling(mut self, repository: &str, tag: &str) -> Self {
-        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Dangling);
+        self.view(repository)
+            .tags
+            .insert(tag.parse().unwrap(), TagState::Dangling);
         self
     }
 
     pub(super) fn placeholder(mut self, repository: &str, tag: &str) -> Self {
         let tags = [tag.parse().unwrap()];
-        let made = Placeholder::new(&"127.0.0.1:5000".parse().unwrap(), &repository.parse().unwrap(), tags.iter(), now());
+        let made = Placeholder::new(
+            &"127.0.0.1:5000".parse().unwrap(),
+            &repository.parse().unwrap(),
+            tags.iter(),
+            now(),
+        );
         let mut manifest = Manifest::parse(made.digest, Placeholder::MEDIA_TYPE, &made.raw).unwrap();
         manifest.digest = digest_of("placeholder");
         manifest.raw = [b'x'; 100].into();
@@ -117,11 +158,21 @@ impl World {
 
     fn manifest(mut self, repository: &str, name: &str, created: Option<&str>, layers: &[&str]) -> Self {
         let manifest = Manifest {
-            config: Some(descriptor("application/vnd.oci.image.config.v1+json", &format!("config of {name}"), 60)),
-            layers: layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer, 1000)).collect(),
+            config: Some(descriptor(
+                "application/vnd.oci.image.config.v1+json",
+                &format!("config of {name}"),
+                60,
+            )),
+            layers: layers
+                .iter()
+                .map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer, 1000))
+                .collect(),
             ..bare(name)
         };
-        let facts = ImageFacts { created: created.map(str::to_owned), platform: None };
+        let facts = ImageFacts {
+            created: created.map(str::to_owned),
+            platform: None,
+        };
         self.view(repository).facts.insert(digest_of(name), Ok(facts));
         self.insert(repository, name, manifest);
         self
@@ -129,7 +180,9 @@ impl World {
 
     fn insert(&mut self, repository: &str, name: &str, manifest: Manifest) {
         self.names.insert(digest_of(name), name.to_owned());
-        self.view(repository).manifests.insert(digest_of(name), ManifestState::Read(manifest));
+        self.view(repository)
+            .manifests
+            .insert(digest_of(name), ManifestState::Read(manifest));
     }
 }
 

@@ -280,7 +280,7 @@ async fn an_identity_token_is_posted_to_the_realm() {
         },
     );
     let access = Access {
-        credentials: Some(Credentials::IdentityToken(Secret::new("refresh-me".into()))),
+        credentials: Some(Credentials::IdentityToken(Secret::from("refresh-me"))),
         ..access(&fake.host())
     };
     let registry = Registry::connect(&access).await.unwrap();
