@@ -35,7 +35,7 @@ mod window;
 
 pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
-pub(crate) use container::RegistryContainer;
+pub(crate) use container::{RegistryContainer, State};
 pub(crate) use find::{Candidate, Found};
 pub(crate) use window::{Maintained, Manner, Restored, Window};
 
@@ -50,7 +50,7 @@ pub(crate) struct Engine {
 }
 
 /// The longest wait for the head of an answer; streams may take longer. Stopping asks for more.
-const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 impl Engine {
     pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self> {
@@ -97,11 +97,12 @@ impl Engine {
         if container.is_empty() || container.starts_with('.') || !container.bytes().all(is_name) {
             return Ok(None);
         }
-        match self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-        {
+        let answer = retried(|| {
+            self.docker
+                .inspect_container(container, None::<InspectContainerOptions>)
+        })
+        .await;
+        match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("inspect the container `{container}`")),
@@ -116,11 +117,22 @@ impl Engine {
             filters,
             ..Default::default()
         };
-        self.docker
-            .list_containers(Some(options))
+        retried(|| self.docker.list_containers(Some(options.clone())))
             .await
             .with_context(|| format!("list the containers of {}", self.shown))
     }
+}
+
+/// For requests that change nothing: asks again when the connection broke, not when the engine refused.
+async fn retried<T, A: Future<Output = Result<T, Error>>>(ask: impl Fn() -> A) -> Result<T, Error> {
+    const PAUSES: [u64; 2] = [200, 1000];
+    for pause in PAUSES {
+        match ask().await {
+            Err(error) if status(&error).is_none() => tokio::time::sleep(Duration::from_millis(pause)).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// The HTTP status with which the engine refused.
