@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
 use crate::engine::{Manner, Mode};
 use crate::error::{Failure, Kind};
-use crate::model::{Digest, Holdings, RegistryAddress};
+use crate::model::{Digest, Holdings};
 use crate::outcome::{Collected, Collection};
 use crate::site::Site;
 use crate::ui::Ui;
@@ -38,6 +38,7 @@ pub(crate) async fn survey(task: &Task<'_>, cancel: &Cancel) -> anyhow::Result<C
         engine,
         container,
         store,
+        ..
     } = task.site;
     let surveyed = engine
         .with_window(container, store, Manner::Live, cancel, async |window| {
@@ -47,17 +48,19 @@ pub(crate) async fn survey(task: &Task<'_>, cancel: &Cancel) -> anyhow::Result<C
     surveyed.result
 }
 
-/// Runs the whole window. `answers` waits for the registry and gives the address at which it answers.
-pub(crate) async fn collect(
+/// Runs the whole window. `answers` waits for the registry and gives a fresh connection to it: those from before the
+/// window are dead.
+pub(crate) async fn collect<R>(
     task: &Task<'_>,
     cancel: &Cancel,
     ui: &Ui,
-    answers: impl AsyncFn(Duration) -> anyhow::Result<RegistryAddress>,
-) -> Collection {
+    answers: impl AsyncFn(Duration) -> anyhow::Result<R>,
+) -> (Collection, Option<R>) {
     let Site {
         engine,
         container,
         store,
+        ..
     } = task.site;
     let before = task.site.size().await;
     let progress = ui.spinner("Collecting garbage");
@@ -80,7 +83,7 @@ pub(crate) async fn collect(
     });
     let maintained = match window.await {
         Ok(maintained) => maintained,
-        Err(error) => return Collection::Failed(error),
+        Err(error) => return (Collection::Failed(error), None),
     };
     drop(progress);
     let restored = match maintained.restored {
@@ -90,32 +93,36 @@ pub(crate) async fn collect(
                 .result
                 .err()
                 .map_or_else(String::new, |error| format!(" (before that: {error:#})"));
-            return Collection::Failed(if during.is_empty() {
+            let down = if during.is_empty() {
                 down
             } else {
                 down.context(format!("the registry is not back{during}"))
-            });
+            };
+            return (Collection::Failed(down), None);
         }
     };
     let progress = ui.spinner("Waiting for the registry");
     let asked = Instant::now();
-    if let Err(error) = answers(ANSWERS_WITHIN).await {
-        let name = &container.name;
-        let down = Failure::new(
-            Kind::LeftDown,
-            format!("the registry's container `{name}` was started, but the registry does not answer"),
-        )
-        .hint(format!("see why with `docker logs --tail 50 {name}`"));
-        return Collection::Failed(error.context(down));
-    }
+    let registry = match answers(ANSWERS_WITHIN).await {
+        Ok(registry) => registry,
+        Err(error) => {
+            let name = &container.name;
+            let down = Failure::new(
+                Kind::LeftDown,
+                format!("the registry's container `{name}` was started, but the registry does not answer"),
+            )
+            .hint(format!("see why with `docker logs --tail 50 {name}`"));
+            return (Collection::Failed(error.context(down)), None);
+        }
+    };
     drop(progress);
     let swept = match maintained.result {
         Ok(swept) => swept,
-        Err(error) => return Collection::Failed(error),
+        Err(error) => return (Collection::Failed(error), Some(registry)),
     };
     let interruption = (!restored.interruption.is_zero()).then(|| restored.interruption + asked.elapsed());
     let after = task.site.size().await;
-    match report(task, swept) {
+    let collection = match report(task, swept) {
         Ok(collected) => Collection::Done(Collected {
             before,
             after,
@@ -123,7 +130,8 @@ pub(crate) async fn collect(
             ..collected
         }),
         Err(error) => Collection::Failed(error),
-    }
+    };
+    (collection, Some(registry))
 }
 
 fn demand(kept: &Holdings) -> Demand {

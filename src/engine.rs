@@ -27,6 +27,7 @@ mod container;
 mod dial;
 mod exec;
 mod find;
+mod hazards;
 mod insecure;
 mod lifecycle;
 mod output;
@@ -51,7 +52,7 @@ pub(crate) struct Engine {
 }
 
 /// The longest wait for the head of an answer; streams may take longer. Stopping asks for more.
-const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 impl Engine {
     pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self> {
@@ -98,11 +99,12 @@ impl Engine {
         if container.is_empty() || container.starts_with('.') || !container.bytes().all(is_name) {
             return Ok(None);
         }
-        match self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-        {
+        let answer = retried(|| {
+            self.docker
+                .inspect_container(container, None::<InspectContainerOptions>)
+        })
+        .await;
+        match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("inspect the container `{container}`")),
@@ -117,11 +119,22 @@ impl Engine {
             filters,
             ..Default::default()
         };
-        self.docker
-            .list_containers(Some(options))
+        retried(|| self.docker.list_containers(Some(options.clone())))
             .await
             .with_context(|| format!("list the containers of {}", self.shown))
     }
+}
+
+/// For requests that change nothing: asks again when the connection broke, not when the engine refused.
+async fn retried<T, A: Future<Output = Result<T, Error>>>(ask: impl Fn() -> A) -> Result<T, Error> {
+    const PAUSES: [u64; 2] = [200, 1000];
+    for pause in PAUSES {
+        match ask().await {
+            Err(error) if status(&error).is_none() => tokio::time::sleep(Duration::from_millis(pause)).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// The HTTP status with which the engine refused.

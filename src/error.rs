@@ -96,13 +96,18 @@ pub(crate) fn describe(error: &anyhow::Error) -> String {
 /// What helps: the hints of the failure, and those of the registry's answer below it.
 fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints = failure_in(error).map_or_else(Vec::new, |failure| failure.hints.clone());
-    let answer = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<registry::Error>());
+    let answer = find::<registry::Error>(error);
     hints.extend(answer.map(registry::Error::hints).unwrap_or_default());
     hints
 }
 
 fn failure_in(error: &anyhow::Error) -> Option<&Failure> {
-    error.chain().find_map(|cause| cause.downcast_ref())
+    find(error)
+}
+
+/// The outermost error of this type. One that was given as context is no cause in the chain, so both are looked at.
+fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error
+        .downcast_ref()
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }

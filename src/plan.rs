@@ -338,6 +338,21 @@ impl Plan {
         self.repositories.iter().any(|plan| !plan.ranks.is_empty())
     }
 
+    /// The first repository that the plan changes.
+    pub(crate) fn first_changed(&self) -> Option<&Repository> {
+        let mut changed = self.repositories.iter().filter(|plan| !plan.ranks.is_empty());
+        changed.next().map(|plan| &plan.repository)
+    }
+
+    /// Whether a tag leaves a manifest that stays.
+    pub(crate) fn has_lone_tags(&self) -> bool {
+        let mut steps = self
+            .repositories
+            .iter()
+            .flat_map(|plan| plan.ranks.iter().flatten());
+        steps.any(|step| !matches!(step, Step::DeleteManifest { .. }))
+    }
+
     pub(crate) fn removed_tag_count(&self) -> usize {
         self.repositories
             .iter()

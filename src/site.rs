@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Driver, Engine, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
-use crate::model::{ByteSize, Digest, Repository, Snapshot, Tag, TagState};
+use crate::model::{ByteSize, Digest, RegistryAddress, Repository, Snapshot, Tag, TagState};
 
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) container: RegistryContainer,
     pub(crate) store: StoreConfiguration,
+    /// Where the container's port is published.
+    pub(crate) published: Option<RegistryAddress>,
 }
 
 impl Site {
@@ -38,6 +40,16 @@ impl Site {
             .await
             .ok()
             .flatten()
+    }
+
+    /// Where the registry is now, if it was at its container's published port and the engine gave it another one.
+    pub(crate) async fn moved_to(&self, address: &RegistryAddress) -> Option<RegistryAddress> {
+        let before = self
+            .published
+            .as_ref()
+            .filter(|published| published.port() == address.port())?;
+        let now = self.engine.published_address(&self.container).await.ok()??;
+        (now.port() != before.port()).then_some(now)
     }
 
     /// Whether this container is the registry that was read. A port may be forwarded to another machine's registry,

@@ -70,9 +70,7 @@ impl Change {
         if let Place::Here(site) = &place {
             site.check_identity(&snapshot).await?;
         }
-        self.ask_for_rights(session, &registry, &place, &mut snapshot)
-            .await?;
-        let plan = plan::make(&snapshot, &self.request, session.settings.now)?;
+        let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         drop(snapshot);
         self.show(session, &plan);
         if self.flags.dry_run {
@@ -91,7 +89,7 @@ impl Change {
         let outcome = self
             .delete(session, &registry, &place, approved, &planned)
             .await?;
-        let collection = self.collect(session, &registry, &place, &planned).await;
+        let (collection, registry) = self.collect(session, registry, &place, &planned).await;
         let verified = self.verify(session, &registry, &collection, &planned).await;
         self.report(
             session,
@@ -125,7 +123,10 @@ impl Change {
                 .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
                 .into());
             }
-            for sentence in session.unless_cancelled(site.engine.recover()).await? {
+            for sentence in session
+                .unless_cancelled(site.engine.recover(&site.container))
+                .await?
+            {
                 session.ui.say(&sentence);
             }
         }
@@ -176,47 +177,39 @@ impl Change {
         snapshot::take(registry, &wanted, &session.ui).await
     }
 
-    /// Whether the registry lets this account delete, asked with a digest that no registry has. A dry run only says
-    /// what a run would meet.
-    async fn ask_for_rights(
+    /// The plan, and whether this registry lets this account carry it out: asked with a digest that no registry has. A
+    /// dry run only says what a run would meet.
+    async fn plan(
         &self,
         session: &Session,
         registry: &Registry,
         place: &Place,
         snapshot: &mut Snapshot,
-    ) -> anyhow::Result<()> {
-        let sample = match &self.request {
-            Request::Prune(rules) if !rules.remove_tags() => None,
-            Request::Prune(rules) => snapshot.repositories.keys().find(|name| {
-                rules.patterns.is_empty()
-                    || rules
-                        .patterns
-                        .iter()
-                        .any(|pattern| pattern.covers_repository(name))
-            }),
-            Request::Remove(references) => references.first().map(|reference| &reference.repository),
-            Request::Collect => None,
-        };
-        let Some(repository) = sample.cloned() else {
-            return Ok(());
+    ) -> anyhow::Result<Plan> {
+        let now = session.settings.now;
+        let plan = plan::make(snapshot, &self.request, now)?;
+        let Some(repository) = plan.first_changed().cloned() else {
+            return Ok(plan);
         };
         let support = session
             .unless_cancelled(async { Ok(registry.delete_support(&repository).await?) })
             .await?;
         match refusal_to_delete(registry, place, &repository, &support) {
-            None => {
-                snapshot.deletes_tags_by_name = session
-                    .unless_cancelled(async { Ok(registry.deletes_tags_by_name(&repository).await?) })
-                    .await?;
-                Ok(())
+            // How one tag leaves a manifest that stays depends on the server.
+            None if plan.has_lone_tags() => {
+                let asked =
+                    session.unless_cancelled(async { Ok(registry.deletes_tags_by_name(&repository).await?) });
+                snapshot.deletes_tags_by_name = asked.await?;
+                Ok(plan::make(snapshot, &self.request, now)?)
             }
+            None => Ok(plan),
             Some(refusal) if self.flags.dry_run => {
                 session.ui.warn(&format!("a run would be refused: {refusal}"));
                 refusal
                     .hints
                     .iter()
                     .for_each(|hint| session.ui.say(&format!("hint: {hint}")));
-                Ok(())
+                Ok(plan)
             }
             Some(refusal) => Err(refusal.into()),
         }
@@ -359,41 +352,57 @@ impl Change {
         }
     }
 
+    /// The collection, and the connection to the registry that is good afterwards.
     async fn collect(
         &self,
         session: &Session,
-        registry: &Registry,
+        registry: Registry,
         place: &Place,
         planned: &Planned,
-    ) -> Collection {
+    ) -> (Collection, Registry) {
         let site = match (self.collects, place) {
-            (Collects::No, _) => return Collection::NotAsked,
-            (Collects::Yes, Place::Elsewhere(why)) => return Collection::NotHere(why.clone()),
+            (Collects::No, _) => return (Collection::NotAsked, registry),
+            (Collects::Yes, Place::Elsewhere(why)) => return (Collection::NotHere(why.clone()), registry),
             (Collects::Yes, Place::Here(site)) => site,
         };
         if let Some(refusal) = blocked(&planned.blockers) {
-            return Collection::Failed(refusal.into());
+            return (Collection::Failed(refusal.into()), registry);
         }
         if self.window.gc_mode == GcMode::Live {
             session
                 .ui
                 .warn("live collection: what is pushed meanwhile can be damaged.");
         }
-        let answers = async |within: Duration| self.answers(session, registry.address(), within).await;
-        collect::collect(&self.task(site, planned), &session.cancel, &session.ui, answers).await
+        let answers = async |within: Duration| self.answers(session, site, registry.address(), within).await;
+        let (collection, fresh) =
+            collect::collect(&self.task(site, planned), &session.cancel, &session.ui, answers).await;
+        (collection, fresh.unwrap_or(registry))
     }
 
-    /// Waits until the registry answers again.
+    /// Waits until the registry answers again. A port that the engine chose is another one after each start.
     async fn answers(
         &self,
         session: &Session,
+        site: &Site,
         address: &RegistryAddress,
         within: Duration,
-    ) -> anyhow::Result<RegistryAddress> {
+    ) -> anyhow::Result<Registry> {
         let asked = Instant::now();
         loop {
-            match session.connect(address, &self.access).await {
-                Ok(registry) => return Ok(registry.address().clone()),
+            let moved = site.moved_to(address).await;
+            match session
+                .connect(moved.as_ref().unwrap_or(address), &self.access)
+                .await
+            {
+                Ok(registry) => {
+                    if let Some(moved) = moved {
+                        session.ui.warn(&format!(
+                            "the engine gave the registry another port: it was at {address} and is now at {moved}. \
+                             Publish a fixed port (`-p 5000:5000`) to keep its address."
+                        ));
+                    }
+                    return Ok(registry);
+                }
                 Err(error) if asked.elapsed() > within => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

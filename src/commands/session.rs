@@ -196,10 +196,12 @@ impl Session {
                     container.name, container.picked_because
                 ));
                 let store = engine.store_configuration(&container).await?;
+                let published = engine.published_address(&container).await?;
                 Ok(Place::Here(Box::new(Site {
                     engine: engine.clone(),
                     container,
                     store,
+                    published,
                 })))
             }
             Found::None { why } => Ok(Place::Elsewhere(why)),

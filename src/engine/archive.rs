@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Runs `read` over the archive of `path` on a thread of its own; `None` if there is no such path.
-    async fn stream_archive<T: Send + 'static>(
+    pub(super) async fn stream_archive<T: Send + 'static>(
         &self,
         container: &str,
         path: String,
@@ -124,7 +124,7 @@ impl Engine {
 }
 
 /// The channel's other end as a `Read`.
-struct Chunks {
+pub(super) struct Chunks {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,
 }

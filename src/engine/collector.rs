@@ -19,6 +19,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::configuration::{Driver, StoreConfiguration};
+use super::container::State;
 use super::output::Output;
 use super::owner::Owner;
 use super::{Engine, RegistryContainer, status};
@@ -185,29 +186,31 @@ impl Engine {
         Ok(run)
     }
 
+    /// Started exactly once: a lost answer is made up for by looking, since a collector may have ended already.
     async fn start_collector(&self, name: &str) -> Result<()> {
-        let Err(error) = self
-            .docker
-            .start_container(name, None::<StartContainerOptions>)
-            .await
-        else {
-            return Ok(());
-        };
-        let was_started = status(&error).is_none()
-            && self
+        const TRIES: u32 = 3;
+        for remaining in (0..TRIES).rev() {
+            let Err(error) = self
+                .docker
+                .start_container(name, None::<StartContainerOptions>)
+                .await
+            else {
+                return Ok(());
+            };
+            let state = self
                 .inspect(name)
                 .await?
                 .and_then(|found| found.state)
-                .is_some_and(|state| {
-                    state
-                        .status
-                        .is_some_and(|status| status != ContainerStateStatusEnum::CREATED)
-                });
-        if was_started {
-            Ok(())
-        } else {
-            Err(error).with_context(|| format!("start the collector `{name}`"))
+                .and_then(|state| state.status);
+            let was_started = state.is_some_and(|state| state != ContainerStateStatusEnum::CREATED);
+            let is_final = remaining == 0 || status(&error).is_some();
+            match was_started {
+                true if status(&error).is_none() => return Ok(()),
+                _ if is_final => return Err(error).with_context(|| format!("start the collector `{name}`")),
+                _ => tokio::time::sleep(Duration::from_millis(500)).await,
+            }
         }
+        Ok(())
     }
 
     async fn wait_for_collector(&self, name: &str) -> Result<i64> {
@@ -289,7 +292,10 @@ fn body(
     let mut labels = HashMap::from([
         (ROLE.to_owned(), COLLECTOR.to_owned()),
         (REGISTRY.to_owned(), registry.id.clone()),
-        (WAS_RUNNING.to_owned(), registry.is_running.to_string()),
+        (
+            WAS_RUNNING.to_owned(),
+            (registry.state == State::Running).to_string(),
+        ),
     ]);
     labels.extend(owner.map(|owner| (OWNER.to_owned(), owner.to_owned())));
     let mut environment = registry.environment.as_engine_writes_it().to_vec();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use bollard::models::{ContainerInspectResponse, MountPoint};
+use bollard::models::{ContainerInspectResponse, ContainerState, MountPoint};
 
 use super::command_line::CommandLine;
 use crate::error::Failure;
@@ -15,7 +15,7 @@ pub(crate) struct RegistryContainer {
     /// The image's id: its name may mean another image by now.
     pub(crate) image: String,
     pub(crate) image_name: String,
-    pub(crate) is_running: bool,
+    pub(crate) state: State,
     pub(crate) command: CommandLine,
     pub(crate) environment: Environment,
     pub(crate) mounts: Vec<Mount>,
@@ -27,12 +27,33 @@ pub(crate) struct RegistryContainer {
     /// False when the container only may be the one behind the address: compare what both say before stopping it.
     pub(crate) is_certain: bool,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) is_paused: bool,
-    pub(super) is_restarting: bool,
     pub(super) started_at: String,
     pub(super) user: String,
     pub(super) working_dir: String,
     pub(super) confinement: Confinement,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    Paused,
+    /// Between two attempts of its restart policy.
+    Restarting,
+    Stopped,
+}
+
+impl State {
+    pub(super) fn from_engine(state: &ContainerState) -> Self {
+        if state.restarting == Some(true) {
+            Self::Restarting
+        } else if state.paused == Some(true) {
+            Self::Paused
+        } else if state.running == Some(true) {
+            Self::Running
+        } else {
+            Self::Stopped
+        }
+    }
 }
 
 /// What decides whether another container may read the same files and reach the same hosts.
@@ -133,7 +154,7 @@ impl RegistryContainer {
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             image: found.image.unwrap_or_default(),
             image_name: config.image.unwrap_or_default(),
-            is_running: state.running.unwrap_or(false),
+            state: State::from_engine(&state),
             command,
             environment,
             mounts: found
@@ -151,8 +172,6 @@ impl RegistryContainer {
             picked_because,
             is_certain,
             labels: config.labels.unwrap_or_default().into_iter().collect(),
-            is_paused: state.paused.unwrap_or(false),
-            is_restarting: state.restarting.unwrap_or(false),
             started_at: state.started_at.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
             working_dir: config.working_dir.unwrap_or_default(),
@@ -187,19 +206,16 @@ impl RegistryContainer {
             return refuse("was started with `--rm`: the engine removes it when it stops".to_owned())
                 .map(|failure| failure.hint("start it without `--rm`, or delete only with `--no-gc`"));
         }
-        if self.is_paused {
-            return refuse("is paused".to_owned())
-                .map(|failure| failure.hint(format!("`docker unpause {}` first", self.name)));
-        }
-        if self.is_restarting {
-            return refuse("keeps restarting".to_owned())
-                .map(|failure| failure.hint(format!("`docker logs {}` says why", self.name)));
-        }
-        if !self.is_running {
-            return refuse("is not running".to_owned())
-                .map(|failure| failure.hint(format!("`docker start {}` first", self.name)));
-        }
-        None
+        let (reason, mend) = match self.state {
+            State::Running => return None,
+            State::Paused => ("is paused", format!("`docker unpause {}` first", self.name)),
+            State::Restarting => (
+                "keeps restarting",
+                format!("`docker logs {}` says why", self.name),
+            ),
+            State::Stopped => ("is not running", format!("`docker start {}` first", self.name)),
+        };
+        refuse(reason.to_owned()).map(|failure| failure.hint(mend))
     }
 
     fn keeper(&self) -> Option<(&'static str, &str)> {

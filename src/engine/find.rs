@@ -45,6 +45,18 @@ impl Engine {
             .collect())
     }
 
+    /// Where the container answers now, as seen from here.
+    pub(crate) async fn published_address(
+        &self,
+        registry: &RegistryContainer,
+    ) -> Result<Option<RegistryAddress>> {
+        let containers = self.list(false, None).await?;
+        let own = containers
+            .iter()
+            .find(|container| container.id.as_deref() == Some(&registry.id));
+        Ok(own.and_then(|container| published_address(container, self.host_name.as_deref())))
+    }
+
     pub(crate) async fn find_registry(
         &self,
         address: Option<&RegistryAddress>,
@@ -86,7 +98,7 @@ impl Engine {
             ))
             .hint("`docker ps -a` lists the containers")
             .into()),
-            found => Ok(found),
+            found @ Found::Container(_) => Ok(found),
         }
     }
 
@@ -103,12 +115,15 @@ impl Engine {
 
     async fn place_of(&self, address: &RegistryAddress) -> Place {
         let host = address.hostname();
-        match &self.host_name {
-            Some(engine) if engine.eq_ignore_ascii_case(host) => Place::ThisEngine,
-            // Loopback is this machine, and the engine is another one; a tunnel may join them.
-            Some(_) => Place::Elsewhere,
-            None if address.is_loopback() || is_address_of_this_machine(host).await => Place::ThisEngine,
-            None => Place::Elsewhere,
+        let is_here = match &self.host_name {
+            Some(engine) => engine.eq_ignore_ascii_case(host),
+            None => address.is_loopback() || is_address_of_this_machine(host).await,
+        };
+        // The loopback of this machine is not that of a remote engine, though a tunnel may join them.
+        if is_here {
+            Place::ThisEngine
+        } else {
+            Place::Elsewhere
         }
     }
 }
@@ -155,9 +170,9 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
             .filter(move |container| state_fits(container) && looks_like_registry(container))
     };
     let Some(address) = address else {
-        let running = registries(is_running).collect();
+        let running: Vec<_> = registries(is_running).collect();
         let because = |_: &str| "it is the only container that runs a registry".to_owned();
-        return one_of(running, because, true).unwrap_or_else(|| Pick::None {
+        return one_of(&running, because, true).unwrap_or_else(|| Pick::None {
             why: match registries(|container| !is_running(container)).next() {
                 Some(stopped) => format!("the registry's container `{}` is not running", name_of(stopped)),
                 None => "no container of this engine runs a registry".to_owned(),
@@ -175,7 +190,7 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         .iter()
         .copied()
         .filter(|container| looks_like_registry(container));
-    if let Some(found) = one_of(registries_at_port.collect(), of_port, is_local) {
+    if let Some(found) = one_of(&registries_at_port.collect::<Vec<_>>(), of_port, is_local) {
         return found;
     }
     if !is_local {
@@ -197,17 +212,17 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         }
         None => "it runs a registry on the host's network".to_owned(),
     };
-    if let Some(found) = one_of(hidden.collect(), because, false) {
+    if let Some(found) = one_of(&hidden.collect::<Vec<_>>(), because, false) {
         return found;
     }
     // Its image and command say nothing, but the port is its own.
-    one_of(publishers, of_port, false).unwrap_or_else(|| Pick::None {
+    one_of(&publishers, of_port, false).unwrap_or_else(|| Pick::None {
         why: format!("no running container of this engine publishes port {port}"),
     })
 }
 
-fn one_of(found: Vec<&ContainerSummary>, because: impl Fn(&str) -> String, is_certain: bool) -> Option<Pick> {
-    match found.as_slice() {
+fn one_of(found: &[&ContainerSummary], because: impl Fn(&str) -> String, is_certain: bool) -> Option<Pick> {
+    match found {
         [] => None,
         [one] => Some(Pick::One {
             id: one.id.clone().unwrap_or_default(),

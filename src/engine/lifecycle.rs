@@ -17,19 +17,30 @@ const MARGIN: Duration = Duration::from_secs(15);
 impl Engine {
     /// Ok: the process that served has ended. On an error it may still run, or be about to end.
     pub(super) async fn stop(&self, container: &str) -> Result<()> {
-        let asked = Instant::now();
+        const TRIES: u32 = 3;
         let docker = self.docker.clone().with_timeout(GRACE + MARGIN);
         let seconds = i32::try_from(GRACE.as_secs()).ok();
         let options = StopContainerOptions {
             t: seconds,
             ..Default::default()
         };
-        let answer = docker.stop_container(container, Some(options)).await;
+        let mut asked = Instant::now();
+        let mut answer = docker.stop_container(container, Some(options.clone())).await;
+        for _ in 1..TRIES {
+            // Asking twice stops once; only a broken connection is worth it.
+            if !matches!(&answer, Err(error) if status(error).is_none()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            asked = Instant::now();
+            answer = docker.stop_container(container, Some(options.clone())).await;
+        }
         // Without an answer the engine may be stopping it still.
         let patience = match &answer {
-            Ok(()) => MARGIN / 3,
-            Err(error) if status(error).is_some() => MARGIN / 3,
-            Err(_) => (GRACE + MARGIN).saturating_sub(asked.elapsed()).max(MARGIN / 3),
+            Err(error) if status(error).is_none() => {
+                (GRACE + MARGIN).saturating_sub(asked.elapsed()).max(MARGIN / 3)
+            }
+            _ => MARGIN / 3,
         };
         let until = Instant::now() + patience;
         loop {

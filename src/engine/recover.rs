@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Engine;
 use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
+use super::{Engine, RegistryContainer};
 use crate::error::Failure;
 
 /// Between making the collectors and stopping the registry lie moments; this allows for a slow engine.
@@ -54,8 +54,9 @@ enum Verdict {
 }
 
 impl Engine {
-    /// What was done, in sentences; empty when there was nothing to put right.
-    pub(crate) async fn recover(&self) -> Result<Vec<String>> {
+    /// What was done, in sentences; empty when there was nothing to put right. A run at work on `wanted` is an error;
+    /// one at work on another registry is none of ours.
+    pub(crate) async fn recover(&self, wanted: &RegistryContainer) -> Result<Vec<String>> {
         let first = self.leftovers().await?;
         if first.is_empty() {
             return Ok(Vec::new());
@@ -76,7 +77,8 @@ impl Engine {
                 Some(now) if verdict != Verdict::AtWork && now == leftover => {
                     self.put_right(registry, leftover, &mut done).await?;
                 }
-                Some(_) => return Err(leftover.somebody_elses().into()),
+                Some(_) if *registry == wanted.id => return Err(leftover.somebody_elses().into()),
+                Some(_) => {}
             }
         }
         Ok(done)

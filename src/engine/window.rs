@@ -119,6 +119,7 @@ impl Engine {
         }
         registry.configuration_path()?;
         self.refuse_other_writers(registry, store).await?;
+        self.refuse_hazards(registry, store).await?;
         if cancel.is_cancelled() {
             return Err(interrupted());
         }
@@ -135,16 +136,16 @@ impl Engine {
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
-        if let Driver::Filesystem { root } = &store.driver {
-            if !registry.is_on_a_mount(root) {
-                return Err(Failure::refused(format!(
-                    "the store {root} is neither on a volume nor on a bind mount of the container `{}`: \
+        if let Driver::Filesystem { root } = &store.driver
+            && !registry.is_on_a_mount(root)
+        {
+            return Err(Failure::refused(format!(
+                "the store {root} is neither on a volume nor on a bind mount of the container `{}`: \
                      no other container can reach it",
-                    registry.name
-                ))
-                .hint("`--gc-mode live` collects inside the running registry; nobody may push meanwhile")
-                .into());
-            }
+                registry.name
+            ))
+            .hint("`--gc-mode live` collects inside the running registry; nobody may push meanwhile")
+            .into());
         }
         let collectors = Collectors::create(self, registry, store).await?;
         let window = Window {

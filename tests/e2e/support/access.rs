@@ -10,10 +10,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Whether this asked for a change. Deleting the digest that nothing has is the harmless question whether deleting is
-    /// allowed at all.
+    /// Whether this asked for a change. Deleting the digest that nothing has, or the tag that nobody uses, is a harmless
+    /// question: whether deleting is allowed at all, and whether by name.
     pub(crate) fn changes(&self) -> bool {
-        !matches!(self.method.as_str(), "GET" | "HEAD") && !self.path.ends_with(NO_DIGEST)
+        let asks = self.path.ends_with(NO_DIGEST) || self.path.contains("/docker-registry-prune-asks-");
+        !matches!(self.method.as_str(), "GET" | "HEAD") && !(asks && self.status >= 400)
     }
 }
 
