@@ -131,24 +131,15 @@ fn wrk(registry: &Registry) -> String {
     let output = Command::new("wrk")
         .args(["--threads", "2", "--connections", "16", "--duration", "3s"])
         .args(["--header", &format!("Accept: {DOCKER_MANIFEST}")])
-        .arg(format!(
-            "http://{}/v2/app/manifests/v1.0.{}",
-            registry.address,
-            VERSIONS - 1
-        ))
+        .arg(format!("http://{}/v2/app/manifests/v1.0.{}", registry.address, VERSIONS - 1))
         .stdin(Stdio::null())
         .output();
     let Ok(output) = output else {
         return "not measured: wrk is not installed".to_owned();
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    rate.map_or_else(
-        || format!("not measured: {text}"),
-        |rate| format!("{} requests/s", rate.trim()),
-    )
+    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    rate.map_or_else(|| format!("not measured: {text}"), |rate| format!("{} requests/s", rate.trim()))
 }
 
 /// The length of the access log once the server has written all of it.
@@ -186,24 +177,17 @@ fn kinds(requests: &[Access]) -> BTreeMap<String, usize> {
 /// The tags that must be left are left, no other is, and each pulls. Returns the numbers of the versions kept.
 fn check_tags(registry: &Registry, images: &[Image]) -> Vec<usize> {
     let kept: Vec<usize> = (VERSIONS - KEEP..VERSIONS).collect();
-    let mut expected: Vec<(String, usize)> = (0..ALIASES)
-        .map(|number| (format!("alias-{number}"), number))
-        .collect();
+    let mut expected: Vec<(String, usize)> =
+        (0..ALIASES).map(|number| (format!("alias-{number}"), number)).collect();
     expected.extend(kept.iter().map(|&number| (format!("v1.0.{number}"), number)));
     let mut names: Vec<&String> = expected.iter().map(|(tag, _)| tag).collect();
     names.sort_unstable();
-    assert!(
-        registry.client.tags("app").iter().eq(names),
-        "the wrong tags are left"
-    );
+    assert!(registry.client.tags("app").iter().eq(names), "the wrong tags are left");
     for (tag, number) in &expected {
         let pulled = registry
             .pull("app", tag)
             .unwrap_or_else(|error| panic!("{tag} was kept and cannot be pulled: {error}"));
-        assert!(
-            pulled.manifests.contains(&images[*number].manifest.digest),
-            "{tag} is another image now"
-        );
+        assert!(pulled.manifests.contains(&images[*number].manifest.digest), "{tag} is another image now");
     }
     kept
 }

@@ -20,20 +20,13 @@ fn main() {
     }
     let (nothing, metadata) = (median(nothing), median(metadata));
     let size = fs::metadata(BINARY).expect("the binary is there").len();
-    println!(
-        "/bin/true       {:.2} ms (median of {RUNS})",
-        milliseconds(nothing)
-    );
+    println!("/bin/true       {:.2} ms (median of {RUNS})", milliseconds(nothing));
     println!(
         "metadata answer {:.2} ms, {:.2} ms more than /bin/true",
         milliseconds(metadata),
         milliseconds(metadata.saturating_sub(nothing))
     );
-    println!(
-        "binary          {}.{:02} MB",
-        size / 1_000_000,
-        size / 10_000 % 100
-    );
+    println!("binary          {}.{:02} MB", size / 1_000_000, size / 10_000 % 100);
 }
 
 fn time(program: &str, arguments: &[&str]) -> Duration {

@@ -77,9 +77,7 @@ impl FromStr for Age {
             return Err(format!("not an age: {FORMS}"));
         }
         if unit == "m" || unit == "M" {
-            return Err(format!(
-                "ambiguous: write {number}mo for months or {number}min for minutes"
-            ));
+            return Err(format!("ambiguous: write {number}mo for months or {number}min for minutes"));
         }
         let Some((_, unit)) = UNITS.into_iter().find(|(name, _)| *name == unit) else {
             return Err(match unit {
@@ -90,10 +88,7 @@ impl FromStr for Age {
             });
         };
         let too_long = || format!("longer than {LONGEST_YEARS} years: nothing would ever be removed");
-        let age = Self {
-            amount: number.parse().map_err(|_| too_long())?,
-            unit,
-        };
+        let age = Self { amount: number.parse().map_err(|_| too_long())?, unit };
         if age.is_longer_than_people_mean() {
             return Err(too_long());
         }
@@ -109,10 +104,7 @@ impl FromStr for Age {
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS
-            .iter()
-            .find(|(_, unit)| *unit == self.unit)
-            .map_or("", |(name, _)| name);
+        let unit = UNITS.iter().find(|(_, unit)| *unit == self.unit).map_or("", |(name, _)| name);
         write!(f, "{}{unit}", self.amount)
     }
 }

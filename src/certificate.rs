@@ -72,15 +72,6 @@ impl CollectorOutput {
         Some(())
     }
 
-    pub(crate) fn repositories(&self) -> impl Iterator<Item = &Repository> {
-        self.marked.keys()
-    }
-
-    /// Every revision of the repository, tagged or not: HTTP cannot list them.
-    pub(crate) fn manifests_of(&self, repository: &Repository) -> Option<&BTreeSet<Digest>> {
-        self.marked.get(repository)
-    }
-
     /// What is deleted, manifests among them.
     pub(crate) fn eligible(&self) -> &BTreeSet<Digest> {
         &self.eligible
@@ -88,15 +79,6 @@ impl CollectorOutput {
 
     pub(crate) fn summary(&self) -> Option<Summary> {
         self.summary
-    }
-
-    pub(crate) fn unknown_lines(&self) -> u64 {
-        self.unknown_lines
-    }
-
-    /// The first few lines that were not understood, fit for a terminal.
-    pub(crate) fn unknown_samples(&self) -> &[String] {
-        &self.unknown_samples
     }
 
     fn is_silent(&self) -> bool {
@@ -163,34 +145,14 @@ pub(crate) enum Certified {
 /// Why a dry run forbids the sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
-    Failed {
-        exit_code: i64,
-        stderr: String,
-    },
-    NoSummary {
-        said: Vec<String>,
-    },
-    CountsDisagree {
-        announced: u64,
-        listed: u64,
-    },
-    DeletesManifests {
-        lines: u64,
-    },
-    RepositoryNotVisited {
-        repository: Repository,
-    },
-    NotMarked {
-        repository: Repository,
-        manifest: Digest,
-    },
-    ManifestEligible {
-        repository: Repository,
-        manifest: Digest,
-    },
-    BlobEligible {
-        blob: Digest,
-    },
+    Failed { exit_code: i64, stderr: String },
+    NoSummary { said: Vec<String> },
+    CountsDisagree { announced: u64, listed: u64 },
+    DeletesManifests { lines: u64 },
+    RepositoryNotVisited { repository: Repository },
+    NotMarked { repository: Repository, manifest: Digest },
+    ManifestEligible { repository: Repository, manifest: Digest },
+    BlobEligible { blob: Digest },
 }
 
 impl fmt::Display for Violation {
@@ -200,42 +162,26 @@ impl fmt::Display for Violation {
                 write!(f, "the collector ended with code {exit_code}")
             }
             Self::Failed { exit_code, stderr } => {
-                write!(
-                    f,
-                    "the collector ended with code {exit_code}: {}",
-                    printable(stderr)
-                )
+                write!(f, "the collector ended with code {exit_code}: {}", printable(stderr))
             }
             Self::NoSummary { said } if said.is_empty() => f.write_str("the collector printed no summary"),
             Self::NoSummary { said } => {
-                write!(
-                    f,
-                    "the collector printed no summary; it said: {}",
-                    said.join(" / ")
-                )
+                write!(f, "the collector printed no summary; it said: {}", said.join(" / "))
             }
-            Self::CountsDisagree { announced, listed } => write!(
-                f,
-                "the collector announced {announced} blobs to delete and listed {listed}"
-            ),
-            Self::DeletesManifests { lines } => write!(
-                f,
-                "the collector would delete {lines} manifests by itself, which was not asked of it"
-            ),
+            Self::CountsDisagree { announced, listed } => {
+                write!(f, "the collector announced {announced} blobs to delete and listed {listed}")
+            }
+            Self::DeletesManifests { lines } => {
+                write!(f, "the collector would delete {lines} manifests by itself, which was not asked of it")
+            }
             Self::RepositoryNotVisited { repository } => {
                 write!(f, "the collector did not visit `{repository}`")
             }
             Self::NotMarked { repository, manifest } => {
-                write!(
-                    f,
-                    "the collector did not mark the kept manifest {manifest} of `{repository}`"
-                )
+                write!(f, "the collector did not mark the kept manifest {manifest} of `{repository}`")
             }
             Self::ManifestEligible { repository, manifest } => {
-                write!(
-                    f,
-                    "the collector would delete the kept manifest {manifest} of `{repository}`"
-                )
+                write!(f, "the collector would delete the kept manifest {manifest} of `{repository}`")
             }
             Self::BlobEligible { blob } => {
                 write!(f, "the collector would delete the kept blob {blob}")
@@ -253,22 +199,14 @@ pub(crate) fn check(run: &CollectorRun, demand: &Demand) -> Result<Certified, Ve
     }
     let mut violations = Vec::new();
     if run.exit_code != 0 {
-        violations.push(Violation::Failed {
-            exit_code: run.exit_code,
-            stderr: run.stderr.clone(),
-        });
+        violations.push(Violation::Failed { exit_code: run.exit_code, stderr: run.stderr.clone() });
     }
     match output.summary {
-        None => violations.push(Violation::NoSummary {
-            said: output.unknown_samples.clone(),
-        }),
+        None => violations.push(Violation::NoSummary { said: output.unknown_samples.clone() }),
         Some(summary) => {
             let listed = output.eligible.len() as u64;
             if summary.blobs != listed {
-                violations.push(Violation::CountsDisagree {
-                    announced: summary.blobs,
-                    listed,
-                });
+                violations.push(Violation::CountsDisagree { announced: summary.blobs, listed });
             }
             let manifests = summary.manifests.max(output.manifests_eligible);
             if manifests > 0 {
@@ -281,11 +219,7 @@ pub(crate) fn check(run: &CollectorRun, demand: &Demand) -> Result<Certified, Ve
     }
     let kept_blobs = demand.blobs.iter().filter(|blob| output.eligible.contains(blob));
     violations.extend(kept_blobs.map(|blob| Violation::BlobEligible { blob: blob.clone() }));
-    if violations.is_empty() {
-        Ok(Certified::Sweep)
-    } else {
-        Err(violations)
-    }
+    if violations.is_empty() { Ok(Certified::Sweep) } else { Err(violations) }
 }
 
 fn check_repository(
@@ -296,16 +230,12 @@ fn check_repository(
 ) {
     let marked = output.marked.get(repository);
     if marked.is_none() && !manifests.is_empty() {
-        violations.push(Violation::RepositoryNotVisited {
-            repository: repository.clone(),
-        });
+        violations.push(Violation::RepositoryNotVisited { repository: repository.clone() });
     }
     for manifest in manifests {
         if marked.is_some_and(|marked| !marked.contains(manifest)) {
-            violations.push(Violation::NotMarked {
-                repository: repository.clone(),
-                manifest: manifest.clone(),
-            });
+            violations
+                .push(Violation::NotMarked { repository: repository.clone(), manifest: manifest.clone() });
         }
         if output.eligible.contains(manifest) {
             violations.push(Violation::ManifestEligible {

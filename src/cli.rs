@@ -233,10 +233,10 @@ pub(crate) enum Format {
 
 fn keep_count(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
-        Ok(0) => Err(
-            "0 would empty every repository; remove whole repositories with `docker registry rm REPO`"
-                .to_owned(),
-        ),
+        Ok(0) => {
+            Err("0 would empty every repository; remove whole repositories with `docker registry rm REPO`"
+                .to_owned())
+        }
         Ok(count) => Ok(count),
         Err(_) => {
             Err("give the number of tags to keep in each repository: a whole number, 1 or more".to_owned())

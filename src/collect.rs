@@ -34,17 +34,10 @@ struct Swept {
 
 /// Asks the collector what it would remove, with the registry in service. Nothing is changed.
 pub(crate) async fn survey(task: &Task<'_>, cancel: &Cancel) -> anyhow::Result<CollectorRun> {
-    let Site {
-        engine,
-        container,
-        store,
-        ..
-    } = task.site;
-    let surveyed = engine
-        .with_window(container, store, Manner::Live, cancel, async |window| {
-            window.collect(Mode::Dry).await
-        })
-        .await?;
+    let Site { engine, container, store, .. } = task.site;
+    let window = engine
+        .with_window(container, store, Manner::Live, cancel, async |window| window.collect(Mode::Dry).await);
+    let surveyed = Box::pin(window).await?;
     surveyed.result
 }
 
@@ -56,12 +49,7 @@ pub(crate) async fn collect<R>(
     ui: &Ui,
     answers: impl AsyncFn(Duration) -> anyhow::Result<R>,
 ) -> (Collection, Option<R>) {
-    let Site {
-        engine,
-        container,
-        store,
-        ..
-    } = task.site;
+    let Site { engine, container, store, .. } = task.site;
     let before = task.site.size().await;
     let progress = ui.spinner("Collecting garbage");
     let demand = demand(task.kept);
@@ -70,18 +58,12 @@ pub(crate) async fn collect<R>(
         if certify(&certificate, &demand)? == Certified::NothingToCollect
             || certificate.output.eligible().is_empty()
         {
-            return Ok(Swept {
-                certificate,
-                sweep: None,
-            });
+            return Ok(Swept { certificate, sweep: None });
         }
         let sweep = window.collect(Mode::Real).await?;
-        Ok(Swept {
-            certificate,
-            sweep: Some(sweep),
-        })
+        Ok(Swept { certificate, sweep: Some(sweep) })
     });
-    let maintained = match window.await {
+    let maintained = match Box::pin(window).await {
         Ok(maintained) => maintained,
         Err(error) => return (Collection::Failed(error), None),
     };
@@ -122,23 +104,15 @@ pub(crate) async fn collect<R>(
     };
     let interruption = (!restored.interruption.is_zero()).then(|| restored.interruption + asked.elapsed());
     let after = task.site.size().await;
-    let collection = match report(task, swept) {
-        Ok(collected) => Collection::Done(Collected {
-            before,
-            after,
-            interruption,
-            ..collected
-        }),
+    let collection = match report(task, &swept) {
+        Ok(collected) => Collection::Done(Collected { before, after, interruption, ..collected }),
         Err(error) => Collection::Failed(error),
     };
     (collection, Some(registry))
 }
 
 fn demand(kept: &Holdings) -> Demand {
-    Demand {
-        manifests: kept.manifests.clone(),
-        blobs: kept.all_blobs().into_iter().cloned().collect(),
-    }
+    Demand { manifests: kept.manifests.clone(), blobs: kept.all_blobs().into_iter().cloned().collect() }
 }
 
 /// The certificate: without it nothing is swept.
@@ -158,12 +132,8 @@ fn certify(dry: &CollectorRun, demand: &Demand) -> anyhow::Result<Certified> {
     })
 }
 
-fn report(task: &Task<'_>, swept: Swept) -> anyhow::Result<Collected> {
-    let marked = swept
-        .certificate
-        .output
-        .summary()
-        .map_or(0, |summary| summary.marked);
+fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
+    let marked = swept.certificate.output.summary().map_or(0, |summary| summary.marked);
     let eligible = swept.certificate.output.eligible();
     let mut remarks = Vec::new();
     if let Some(sweep) = &swept.sweep {
@@ -194,11 +164,7 @@ fn report(task: &Task<'_>, swept: Swept) -> anyhow::Result<Collected> {
         },
         marked,
         swept: removed as u64,
-        beyond_plan: eligible
-            .iter()
-            .filter(|digest| !task.dead.contains(*digest))
-            .cloned()
-            .collect(),
+        beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,
         before: None,
         after: None,

@@ -19,7 +19,7 @@ use change::{Change, Collects, Reach};
 
 /// Runs a command to its end and gives the exit code.
 pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
-    match command {
+    let change = match command {
         Command::Prune(prune) => {
             let rules = Rules {
                 patterns: prune.patterns,
@@ -28,13 +28,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 older_than: prune.older_than,
             };
             let hosts = hosts(rules.patterns.iter().chain(&rules.exclude));
-            let reach = if prune.no_gc {
-                Reach::Patterns
-            } else {
-                Reach::Whole
-            };
+            let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
-            let change = Change {
+            Change {
                 name: "prune",
                 request: Request::Prune(rules),
                 hosts,
@@ -44,21 +40,13 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 window: prune.window,
                 access: prune.access,
                 output: prune.output,
-            };
-            change.run(session).await
+            }
         }
         Command::Rm(rm) => {
-            let hosts = rm
-                .references
-                .iter()
-                .filter_map(|reference| reference.registry.clone())
-                .collect();
-            let named: BTreeSet<_> = rm
-                .references
-                .iter()
-                .map(|reference| reference.repository.clone())
-                .collect();
-            let change = Change {
+            let hosts = rm.references.iter().filter_map(|reference| reference.registry.clone()).collect();
+            let named: BTreeSet<_> =
+                rm.references.iter().map(|reference| reference.repository.clone()).collect();
+            Change {
                 name: "rm",
                 reach: if rm.gc { Reach::Whole } else { Reach::Named(named) },
                 request: Request::Remove(rm.references),
@@ -68,30 +56,27 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 window: rm.window,
                 access: rm.access,
                 output: rm.output,
-            };
-            change.run(session).await
+            }
         }
-        Command::Gc(gc) => {
-            let change = Change {
-                name: "gc",
-                request: Request::Collect,
-                hosts: Vec::new(),
-                reach: Reach::Whole,
-                collects: Collects::Yes,
-                flags: gc.change,
-                window: gc.window,
-                access: gc.access,
-                output: gc.output,
-            };
-            change.run(session).await
-        }
-        Command::Ls(ls) => ls::run(session, ls).await,
-        Command::Verify(verify) => verify::run(session, verify).await,
+        Command::Gc(gc) => Change {
+            name: "gc",
+            request: Request::Collect,
+            hosts: Vec::new(),
+            reach: Reach::Whole,
+            collects: Collects::Yes,
+            flags: gc.change,
+            window: gc.window,
+            access: gc.access,
+            output: gc.output,
+        },
+        Command::Ls(ls) => return Box::pin(ls::run(session, ls)).await,
+        Command::Verify(verify) => return Box::pin(verify::run(session, verify)).await,
         Command::ShellFunction => {
             session.ui.data(crate::plugin::shell_function());
-            Ok(0)
+            return Ok(0);
         }
-    }
+    };
+    Box::pin(change.run(session)).await
 }
 
 /// The registries that patterns name.

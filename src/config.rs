@@ -69,10 +69,7 @@ impl Environment {
 
     /// The variable's value; Docker takes an empty one for none.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.variables
-            .get(OsStr::new(name))
-            .map(OsString::as_os_str)
-            .filter(|value| !value.is_empty())
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// [`Self::variable`] where it has to be text.
@@ -95,7 +92,6 @@ pub(crate) struct Settings {
     pub(crate) docker_auth_config: Option<Secret>,
     pub(crate) endpoint: Endpoint,
     pub(crate) now: Timestamp,
-    pub(crate) is_debug: bool,
     /// Where Docker 25+ says that the run is cancelled, by closing it: a path, or `@name` in the abstract namespace.
     pub(crate) plugin_socket: Option<OsString>,
     /// Where records of runs are kept; `None` on a machine that has no place for them.
@@ -106,12 +102,8 @@ pub(crate) struct Settings {
 pub(crate) fn read(globals: &Globals, environment: &Environment) -> Result<Settings> {
     let directory = docker_config_directory(globals.config.as_deref(), environment)?;
     let docker_config = DockerConfig::load(&directory)?;
-    let endpoint = Endpoint::choose(
-        globals,
-        environment,
-        &directory,
-        docker_config.current_context.as_deref(),
-    )?;
+    let endpoint =
+        Endpoint::choose(globals, environment, &directory, docker_config.current_context.as_deref())?;
     let docker_auth_config = environment.text("DOCKER_AUTH_CONFIG")?.map(Secret::from);
     Ok(Settings {
         docker_config_directory: directory,
@@ -119,23 +111,14 @@ pub(crate) fn read(globals: &Globals, environment: &Environment) -> Result<Setti
         docker_auth_config,
         endpoint,
         now: environment.now,
-        is_debug: globals.debug,
-        plugin_socket: environment
-            .variable("DOCKER_CLI_PLUGIN_SOCKET")
-            .map(ToOwned::to_owned),
-        state_directory: environment
-            .state_home
-            .as_ref()
-            .map(|home| home.join(env!("CARGO_PKG_NAME"))),
+        plugin_socket: environment.variable("DOCKER_CLI_PLUGIN_SOCKET").map(ToOwned::to_owned),
+        state_directory: environment.state_home.as_ref().map(|home| home.join(env!("CARGO_PKG_NAME"))),
         terminals: environment.terminals,
     })
 }
 
 fn docker_config_directory(given: Option<&Path>, environment: &Environment) -> Result<PathBuf> {
-    if let Some(path) = given
-        .map(Path::as_os_str)
-        .or_else(|| environment.variable("DOCKER_CONFIG"))
-    {
+    if let Some(path) = given.map(Path::as_os_str).or_else(|| environment.variable("DOCKER_CONFIG")) {
         return Ok(path.into());
     }
     match &environment.home {

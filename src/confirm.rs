@@ -41,17 +41,13 @@ pub(crate) async fn approve(
     let agreed = match consent {
         Consent::Given => true,
         Consent::Ask => {
-            ui.ask(&format!(
-                "WARNING! {warning}\nAre you sure you want to continue? [y/N] "
-            ));
+            ui.talk(&format!("WARNING! {warning}\nAre you sure you want to continue? [y/N] "));
             is_yes(&answer().await?)
         }
         Consent::NobodyThere => {
-            return Err(
-                Failure::refused("nobody can confirm this: standard input is not a terminal")
-                    .hint("look at it with `--dry-run`, then run it with `--force`")
-                    .into(),
-            );
+            return Err(Failure::refused("nobody can confirm this: standard input is not a terminal")
+                .hint("look at it with `--dry-run`, then run it with `--force`")
+                .into());
         }
     };
     Ok(agreed.then_some(Approved(plan)))

@@ -53,16 +53,8 @@ pub(crate) async fn find(
     docker_auth_config: Option<&Secret>,
     registry_host: &str,
 ) -> Result<Option<Credentials>> {
-    find_with(
-        docker_config,
-        docker_auth_config,
-        registry_host,
-        &Helpers {
-            path: None,
-            limit: HELPER_LIMIT,
-        },
-    )
-    .await
+    find_with(docker_config, docker_auth_config, registry_host, &Helpers { path: None, limit: HELPER_LIMIT })
+        .await
 }
 
 /// Where helpers are looked for (`None`: this process's PATH), and how long they may take.
@@ -77,35 +69,22 @@ async fn find_with(
     registry_host: &str,
     helpers: &Helpers<'_>,
 ) -> Result<Option<Credentials>> {
-    let key = if docker_file::is_docker_hub(registry_host) {
-        DOCKER_HUB_KEY
-    } else {
-        registry_host
-    };
+    let key = if docker_file::is_docker_hub(registry_host) { DOCKER_HUB_KEY } else { registry_host };
     if let Some(variable) = docker_auth_config {
-        let AuthVariable { auths } = docker_file::parse(
-            variable.expose().as_bytes(),
-            "the environment variable DOCKER_AUTH_CONFIG",
-        )
-        .map_err(|failure| {
-            failure.hint(
-                "it holds {\"auths\": {\"HOST\": {\"auth\": \"…\"}}}; unset it to use the Docker config",
-            )
-        })?;
+        let AuthVariable { auths } =
+            docker_file::parse(variable.expose().as_bytes(), "the environment variable DOCKER_AUTH_CONFIG")
+                .map_err(|failure| {
+                failure.hint(
+                    "it holds {\"auths\": {\"HOST\": {\"auth\": \"…\"}}}; unset it to use the Docker config",
+                )
+            })?;
         if let Some((key, entry)) = entry_for(&auths, key) {
             return from_entry(key, entry, "DOCKER_AUTH_CONFIG");
         }
     }
-    let named = docker_config
-        .cred_helpers
-        .get(key)
-        .map(|name| (name, format!("credHelpers[\"{key}\"]")));
-    let named = named.or_else(|| {
-        docker_config
-            .creds_store
-            .as_ref()
-            .map(|name| (name, "credsStore".to_owned()))
-    });
+    let named = docker_config.cred_helpers.get(key).map(|name| (name, format!("credHelpers[\"{key}\"]")));
+    let named =
+        named.or_else(|| docker_config.creds_store.as_ref().map(|name| (name, "credsStore".to_owned())));
     match named.filter(|(name, _)| !name.is_empty()) {
         Some((name, setting)) => helper::ask(name, &setting, key, helpers).await,
         None => match entry_for(&docker_config.auths, key) {
@@ -119,9 +98,7 @@ async fn find_with(
 fn entry_for<'a>(auths: &'a BTreeMap<String, AuthEntry>, key: &str) -> Option<(&'a str, &'a AuthEntry)> {
     let host = docker_file::host_of_key(key);
     let entry = auths.get_key_value(key).or_else(|| {
-        auths
-            .iter()
-            .find(|(other, _)| docker_file::host_of_key(other).eq_ignore_ascii_case(host))
+        auths.iter().find(|(other, _)| docker_file::host_of_key(other).eq_ignore_ascii_case(host))
     });
     entry.map(|(key, entry)| (key.as_str(), entry))
 }
@@ -142,10 +119,7 @@ fn from_entry(key: &str, entry: &AuthEntry, place: &str) -> Result<Option<Creden
                 "`auth` of `{}` in {place} is not the base64 form of `user:password`",
                 printable(key)
             ))
-            .hint(format!(
-                "log in again with `docker login {}`",
-                printable(docker_file::host_of_key(key))
-            ))
+            .hint(format!("log in again with `docker login {}`", printable(docker_file::host_of_key(key))))
             .into()),
         };
     }
@@ -160,9 +134,7 @@ fn decode(auth: &str) -> Option<(String, Secret)> {
     // People write these by hand: line ends from `base64`, or its padding left out, change nothing.
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let written: String = auth.split_ascii_whitespace().collect();
-    let decoded = GeneralPurpose::new(&alphabet::STANDARD, lenient)
-        .decode(written)
-        .ok()?;
+    let decoded = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(written).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (username, password) = text.split_once(':')?;
     // Docker itself once padded with NULs.

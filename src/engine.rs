@@ -62,12 +62,7 @@ impl Engine {
                 let docker = Docker::connect_with_unix(&shown, ANSWER_WITHIN.as_secs(), API_DEFAULT_VERSION);
                 (docker, shown, None)
             }
-            Endpoint::DialStdio {
-                docker,
-                globals,
-                shown,
-                host_name,
-            } => {
+            Endpoint::DialStdio { docker, globals, shown, host_name } => {
                 let transport = dial::transport(docker.clone(), globals.clone());
                 let docker = Docker::connect_with_custom_transport(
                     transport,
@@ -80,16 +75,7 @@ impl Engine {
         };
         let docker = docker.map_err(|error| unreachable(&shown, &error))?;
         docker.ping().await.map_err(|error| unreachable(&shown, &error))?;
-        Ok(Self {
-            docker,
-            shown,
-            host_name,
-        })
-    }
-
-    /// The endpoint as people write it.
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
+        Ok(Self { docker, shown, host_name })
     }
 
     /// What the engine knows of a container; `None` if it has none of that name or id.
@@ -99,11 +85,8 @@ impl Engine {
         if container.is_empty() || container.starts_with('.') || !container.bytes().all(is_name) {
             return Ok(None);
         }
-        let answer = retried(|| {
-            self.docker
-                .inspect_container(container, None::<InspectContainerOptions>)
-        })
-        .await;
+        let answer =
+            retried(|| self.docker.inspect_container(container, None::<InspectContainerOptions>)).await;
         match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
@@ -114,11 +97,7 @@ impl Engine {
     /// Running containers and, with `all`, the others too; `label=value` narrows.
     async fn list(&self, all: bool, label: Option<String>) -> Result<Vec<ContainerSummary>> {
         let filters = label.map(|label| HashMap::from([("label".to_owned(), vec![label])]));
-        let options = ListContainersOptions {
-            all,
-            filters,
-            ..Default::default()
-        };
+        let options = ListContainersOptions { all, filters, ..Default::default() };
         retried(|| self.docker.list_containers(Some(options.clone())))
             .await
             .with_context(|| format!("list the containers of {}", self.shown))
@@ -158,11 +137,9 @@ fn unreachable(shown: &str, error: &Error) -> Failure {
     } else {
         "is the Docker Engine running, and is this the one that is meant? `docker context ls` lists the others"
     };
-    Failure::failed(format!(
-        "the Docker Engine at {shown} cannot be reached: {reason}"
-    ))
-    .hint(mend)
-    .hint("`--no-gc` deletes without the engine; the space comes back when the registry's operator collects")
+    Failure::failed(format!("the Docker Engine at {shown} cannot be reached: {reason}")).hint(mend).hint(
+        "`--no-gc` deletes without the engine; the space comes back when the registry's operator collects",
+    )
 }
 
 fn io_kind(error: &Error) -> Option<io::ErrorKind> {

@@ -39,11 +39,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hints: Vec::new(),
-        }
+        Self { kind, message: message.into(), hints: Vec::new() }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -107,7 +103,5 @@ fn failure_in(error: &anyhow::Error) -> Option<&Failure> {
 
 /// The outermost error of this type. One that was given as context is no cause in the chain, so both are looked at.
 fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
-    error
-        .downcast_ref()
-        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+    error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }

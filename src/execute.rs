@@ -13,7 +13,7 @@ use crate::confirm::Approved;
 use crate::model::{Digest, Holdings, Repository, Tag};
 use crate::outcome::{Fate, Outcome, RepositoryOutcome};
 use crate::plan::{RepositoryPlan, Step};
-use crate::registry::{Deletion, Registry};
+use crate::registry::{Deletion, Reference, Registry};
 use crate::site::Site;
 use crate::ui::Ui;
 
@@ -34,23 +34,11 @@ pub(crate) async fn execute(
     ui: &Ui,
 ) -> Outcome {
     let plan = approved.into_plan();
-    let progress = ui.progress(
-        "Deleting",
-        plan.removed_manifest_count().max(plan.removed_tag_count()),
-    );
-    let work = plan
-        .repositories
-        .iter()
-        .filter(|repository| !repository.ranks.is_empty());
+    let progress = ui.progress("Deleting", plan.removed_manifest_count().max(plan.removed_tag_count()));
+    let work = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty());
     let repositories = stream::iter(work)
         .map(|repository| {
-            let executor = Executor {
-                registry,
-                store,
-                cancel,
-                plan: repository,
-                kept: &plan.kept,
-            };
+            let executor = Executor { registry, store, cancel, plan: repository, kept: &plan.kept };
             let progress = &progress;
             async move {
                 let outcome = executor.run().await;
@@ -83,11 +71,7 @@ impl Executor<'_> {
             Ok(present) => present,
             Err(error) => {
                 let why = Fate::Failed(format!("its tags could not be read again: {error:#}"));
-                self.plan
-                    .ranks
-                    .iter()
-                    .flatten()
-                    .for_each(|step| record(&mut outcome, step, &why));
+                self.plan.ranks.iter().flatten().for_each(|step| record(&mut outcome, step, &why));
                 return outcome;
             }
         };
@@ -98,7 +82,9 @@ impl Executor<'_> {
             }
             if let Some(why) = &stopped {
                 let fate = Fate::Skipped(why.clone());
-                rank.iter().for_each(|step| record(&mut outcome, step, &fate));
+                for step in rank {
+                    record(&mut outcome, step, &fate);
+                }
                 continue;
             }
             let fates: Vec<_> = stream::iter(rank)
@@ -135,7 +121,7 @@ impl Executor<'_> {
             Step::DeleteManifest { digest, expects } => {
                 Fates::All(match present.objection_to_delete(digest, expects) {
                     Some(why) => Fate::Skipped(why),
-                    None => fate(self.registry.delete_manifest(self.repository(), digest).await),
+                    None => self.delete(digest).await,
                 })
             }
             Step::Untag { tags, placeholder } => {
@@ -158,15 +144,7 @@ impl Executor<'_> {
                 let put: Vec<(Tag, Result<(), Fate>)> = put.buffer_unordered(STEPS_AT_ONCE).collect().await;
                 // A put that failed may have had its effect all the same, so the placeholder goes whatever was said.
                 let attempted = put.iter().any(|(_, fate)| !matches!(fate, Err(Fate::Skipped(_))));
-                let untagged = if attempted {
-                    fate(
-                        self.registry
-                            .delete_manifest(self.repository(), &placeholder.digest)
-                            .await,
-                    )
-                } else {
-                    Fate::Done
-                };
+                let untagged = if attempted { self.delete(&placeholder.digest).await } else { Fate::Done };
                 Fates::PerTag(
                     put.into_iter()
                         .map(|(tag, fate)| match fate {
@@ -176,6 +154,31 @@ impl Executor<'_> {
                         .collect(),
                 )
             }
+        }
+    }
+
+    /// A deletion that ended in a fault, or whose answer was lost, may have had its effect: it is looked at, not repeated.
+    async fn delete(&self, digest: &Digest) -> Fate {
+        match self.registry.delete_manifest(self.repository(), digest).await {
+            Err(error) if error.is_effect_unknown() => {
+                match self.registry.manifest(self.repository(), Reference::Digest(digest)).await {
+                    Ok(None) => Fate::Done,
+                    Ok(Some(_)) | Err(_) => Fate::Failed(error.to_string()),
+                }
+            }
+            result => fate(result),
+        }
+    }
+
+    /// Why a tag that was removed is listed all the same.
+    async fn why_listed(&self, tag: &Tag) -> Fate {
+        match self.registry.resolve(self.repository(), tag).await {
+            Ok(Some(_)) => Fate::Skipped("it was pushed again meanwhile".to_owned()),
+            Ok(None) => Fate::Failed(
+                "the registry removed its manifest and left the tag; `docker registry rm` takes it away"
+                    .to_owned(),
+            ),
+            Err(error) => Fate::Failed(format!("it is still listed: {error}")),
         }
     }
 
@@ -194,20 +197,14 @@ impl Executor<'_> {
                 return;
             }
         };
-        for (tag, fate) in outcome
-            .tags
-            .iter_mut()
-            .filter(|(tag, fate)| **fate == Fate::Done && listed.contains(tag))
-        {
-            *fate = Fate::Skipped(format!("`{tag}` is still listed: it was pushed again meanwhile"));
+        for (tag, fate) in &mut outcome.tags {
+            if *fate == Fate::Done && listed.contains(tag) {
+                *fate = self.why_listed(tag).await;
+            }
         }
         let kept = self.kept.tags.get(self.repository());
-        outcome.vanished = kept
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .filter(|tag| !listed.contains(tag))
-            .cloned()
-            .collect();
+        outcome.vanished =
+            kept.into_iter().flat_map(BTreeMap::keys).filter(|tag| !listed.contains(tag)).cloned().collect();
     }
 }
 
@@ -239,14 +236,12 @@ fn record(outcome: &mut RepositoryOutcome, step: &Step, fate: &Fate) {
         Step::DeleteTag { tag, .. } => {
             outcome.tags.insert(tag.clone(), fate.clone());
         }
-        Step::Untag { tags, .. } => outcome
-            .tags
-            .extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone()))),
+        Step::Untag { tags, .. } => {
+            outcome.tags.extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone())));
+        }
         Step::DeleteManifest { digest, expects } => {
             outcome.manifests.insert(digest.clone(), fate.clone());
-            outcome
-                .tags
-                .extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
+            outcome.tags.extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
         }
     }
 }

@@ -127,20 +127,14 @@ fn check_digest(text: &str) -> Result<(), String> {
         Some(("sha256", _)) => 64,
         Some(("sha512", _)) => 128,
         _ => {
-            return Err(format!(
-                "`{}` is not a digest (sha256:<64 hexadecimal digits>)",
-                printable(text)
-            ));
+            return Err(format!("`{}` is not a digest (sha256:<64 hexadecimal digits>)", printable(text)));
         }
     };
     let hex = &text[7..];
     if hex.len() == length && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         Ok(())
     } else {
-        Err(format!(
-            "`{}` is not a digest: {length} hexadecimal digits belong after `:`",
-            printable(text)
-        ))
+        Err(format!("`{}` is not a digest: {length} hexadecimal digits belong after `:`", printable(text)))
     }
 }
 
@@ -161,10 +155,7 @@ fn check_repository(text: &str) -> Result<(), String> {
     if text.len() <= 255 && text.split('/').all(component) {
         Ok(())
     } else {
-        Err(format!(
-            "`{}` is not a repository name (lower case, such as `team/app`)",
-            printable(text)
-        ))
+        Err(format!("`{}` is not a repository name (lower case, such as `team/app`)", printable(text)))
     }
 }
 
@@ -173,14 +164,8 @@ fn check_tag(text: &str) -> Result<(), String> {
     let bytes = text.as_bytes();
     let fits = bytes.first().is_some_and(|&first| word(first))
         && bytes.len() <= 128
-        && bytes
-            .iter()
-            .all(|&byte| word(byte) || matches!(byte, b'.' | b'-'));
-    if fits {
-        Ok(())
-    } else {
-        Err(format!("`{}` is not a tag", printable(text)))
-    }
+        && bytes.iter().all(|&byte| word(byte) || matches!(byte, b'.' | b'-'));
+    if fits { Ok(()) } else { Err(format!("`{}` is not a tag", printable(text))) }
 }
 
 /// Text from outside, fit for a terminal: control characters and direction marks are replaced, length is bounded.
@@ -190,11 +175,8 @@ pub(crate) fn printable(text: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    let mut clean: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if hostile(c) { '\u{fffd}' } else { c })
-        .collect();
+    let mut clean: String =
+        text.chars().take(LONGEST).map(|c| if hostile(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         clean.push('…');
     }
@@ -233,20 +215,14 @@ impl RegistryAddress {
 
     pub(crate) fn port(&self) -> Option<u16> {
         let (host, port) = self.host.rsplit_once(':')?;
-        if host.contains(':') && !host.ends_with(']') {
-            None
-        } else {
-            port.parse().ok()
-        }
+        if host.contains(':') && !host.ends_with(']') { None } else { port.parse().ok() }
     }
 
     /// Loopback addresses are reached without a verified certificate, as the engine does.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = self.hostname();
         name.eq_ignore_ascii_case("localhost")
-            || name
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -274,10 +250,7 @@ impl FromStr for RegistryAddress {
                 printable(text)
             )));
         }
-        Ok(Self {
-            scheme,
-            host: host.to_ascii_lowercase(),
-        })
+        Ok(Self { scheme, host: host.to_ascii_lowercase() })
     }
 }
 

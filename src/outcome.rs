@@ -55,9 +55,7 @@ impl Outcome {
     }
 
     pub(crate) fn has_vanished(&self) -> bool {
-        self.repositories
-            .values()
-            .any(|repository| !repository.vanished.is_empty())
+        self.repositories.values().any(|repository| !repository.vanished.is_empty())
     }
 
     pub(crate) fn has_done_anything(&self) -> bool {

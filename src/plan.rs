@@ -50,7 +50,8 @@ pub(crate) struct Plan {
     pub(crate) is_freed_exact: bool,
     /// Why nothing may be collected: what could not be read might need what looks like garbage.
     pub(crate) blockers: Vec<String>,
-    sealed: (),
+    /// Keeps any other module from building one.
+    _sealed: (),
 }
 
 #[derive(Debug, Clone)]
@@ -98,10 +99,7 @@ pub(crate) enum Step {
     /// Takes one tag off its manifest by name (3.x).
     DeleteTag { tag: Tag, expects: Option<Digest> },
     /// Takes tags off their manifests, which stay (2.x): each is moved to one placeholder, which is then deleted.
-    Untag {
-        tags: Vec<(Tag, Option<Digest>)>,
-        placeholder: placeholder::Placeholder,
-    },
+    Untag { tags: Vec<(Tag, Option<Digest>)>, placeholder: placeholder::Placeholder },
     /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it.
     DeleteManifest { digest: Digest, expects: BTreeSet<Tag> },
 }
@@ -151,7 +149,7 @@ fn assemble(
         unreadable,
         blockers,
         repositories,
-        sealed: (),
+        _sealed: (),
     }
 }
 
@@ -169,11 +167,7 @@ impl<'a> Going<'a> {
             .collect();
         let manifests = repositories
             .iter()
-            .flat_map(|plan| {
-                plan.manifests
-                    .iter()
-                    .map(|removal| (&plan.repository, &removal.digest))
-            })
+            .flat_map(|plan| plan.manifests.iter().map(|removal| (&plan.repository, &removal.digest)))
             .collect();
         Self { tags, manifests }
     }
@@ -199,28 +193,21 @@ fn decide(request: &Request, repository: &Repository, view: &RepositoryView, now
             Some(why) if rules.remove_tags() => {
                 Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
             }
-            _ => Decided {
-                verdicts: rules.judge(repository, view, now),
-                named: BTreeSet::new(),
-            },
+            _ => Decided { verdicts: rules.judge(repository, view, now), named: BTreeSet::new() },
         },
         Request::Remove(references) => named::judge(references, repository, view),
         Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),
     };
     let finishes_interrupted = match request {
         Request::Prune(rules) => rules.remove_tags() && graph::ineligible(view).is_none(),
-        Request::Remove(references) => references
-            .iter()
-            .any(|reference| reference.repository == *repository),
+        Request::Remove(references) => references.iter().any(|reference| reference.repository == *repository),
         Request::Collect => false,
     };
     if finishes_interrupted {
         for (tag, state) in &view.tags {
             let TagState::At(digest) = state else { continue };
             if view.manifest(digest).is_some_and(placeholder::is_one) {
-                decided
-                    .verdicts
-                    .insert(tag.clone(), Verdict::Remove(Removed::Placeholder));
+                decided.verdicts.insert(tag.clone(), Verdict::Remove(Removed::Placeholder));
             }
         }
     }
@@ -230,15 +217,8 @@ fn decide(request: &Request, repository: &Repository, view: &RepositoryView, now
 
 impl Decided {
     fn keeping_all(view: &RepositoryView, why: &Kept) -> Self {
-        let verdicts = view
-            .tags
-            .keys()
-            .map(|tag| (tag.clone(), Verdict::Keep(why.clone())))
-            .collect();
-        Self {
-            verdicts,
-            named: BTreeSet::new(),
-        }
+        let verdicts = view.tags.keys().map(|tag| (tag.clone(), Verdict::Keep(why.clone()))).collect();
+        Self { verdicts, named: BTreeSet::new() }
     }
 }
 
@@ -306,13 +286,7 @@ fn plan_repository(
             verdict,
         })
         .collect();
-    Ok(RepositoryPlan {
-        repository: repository.clone(),
-        tags,
-        manifests,
-        ranks,
-        freed: ByteSize(0),
-    })
+    Ok(RepositoryPlan { repository: repository.clone(), tags, manifests, ranks, freed: ByteSize(0) })
 }
 
 fn untag(
@@ -322,9 +296,7 @@ fn untag(
     now: Timestamp,
 ) -> Vec<Step> {
     if snapshot.deletes_tags_by_name {
-        tags.into_iter()
-            .map(|(tag, expects)| Step::DeleteTag { tag, expects })
-            .collect()
+        tags.into_iter().map(|(tag, expects)| Step::DeleteTag { tag, expects }).collect()
     } else {
         let names = tags.iter().map(|(tag, _)| tag);
         let placeholder = placeholder::Placeholder::new(&snapshot.registry, repository, names, now);
@@ -346,18 +318,12 @@ impl Plan {
 
     /// Whether a tag leaves a manifest that stays.
     pub(crate) fn has_lone_tags(&self) -> bool {
-        let mut steps = self
-            .repositories
-            .iter()
-            .flat_map(|plan| plan.ranks.iter().flatten());
+        let mut steps = self.repositories.iter().flat_map(|plan| plan.ranks.iter().flatten());
         steps.any(|step| !matches!(step, Step::DeleteManifest { .. }))
     }
 
     pub(crate) fn removed_tag_count(&self) -> usize {
-        self.repositories
-            .iter()
-            .map(|plan| plan.removed_tags().count())
-            .sum()
+        self.repositories.iter().map(|plan| plan.removed_tags().count()).sum()
     }
 
     pub(crate) fn removed_manifest_count(&self) -> usize {
@@ -367,21 +333,15 @@ impl Plan {
 
 impl RepositoryPlan {
     pub(crate) fn removed_tags(&self) -> impl Iterator<Item = &TagDecision> {
-        self.tags
-            .iter()
-            .filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
+        self.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
     }
 
     pub(crate) fn kept_tags(&self) -> impl Iterator<Item = &TagDecision> {
-        self.tags
-            .iter()
-            .filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
+        self.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
     }
 
     /// The digests whose content nothing in this repository needs any more.
     pub(crate) fn dead(&self) -> impl Iterator<Item = &Digest> {
-        self.manifests
-            .iter()
-            .flat_map(|removal| removal.blobs.iter().chain([&removal.digest]))
+        self.manifests.iter().flat_map(|removal| removal.blobs.iter().chain([&removal.digest]))
     }
 }

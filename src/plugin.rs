@@ -41,11 +41,7 @@ pub(crate) fn canonical(args: &[OsString]) -> Call {
     }
     let Globally { flags, asked, rest } = split_globals(words);
     match command_of(asked, rest) {
-        Asked::Version => Call::Print(format!(
-            "{} {}\n",
-            env!("CARGO_PKG_NAME"),
-            env!("CARGO_PKG_VERSION")
-        )),
+        Asked::Version => Call::Print(format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))),
         // The hook of Docker 26.1+, which may be switched on for us in the Docker config: there is nothing to say.
         Asked::Hook => Call::Print("{}\n".to_owned()),
         Asked::Help(command) => Call::Run(line(&[], command.into_iter().chain(["--help".into()]))),
@@ -125,17 +121,11 @@ fn split_globals(words: &[OsString]) -> Globally<'_> {
 fn global_flag(grammar: &clap::Command, word: &OsStr) -> Option<(Flag, bool)> {
     let text = word.to_string_lossy();
     if let Some(long) = text.strip_prefix("--") {
-        let (name, value) = long
-            .split_once('=')
-            .map_or((long, None), |(name, value)| (name, Some(value)));
+        let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
         let flag = match name {
             "help" => Flag::Help,
             "version" => Flag::Version,
-            _ => kind(
-                grammar
-                    .get_arguments()
-                    .find(|argument| argument.get_long() == Some(name))?,
-            ),
+            _ => kind(grammar.get_arguments().find(|argument| argument.get_long() == Some(name))?),
         };
         return Some((flag, flag == Flag::Valued && value.is_none()));
     }
@@ -146,11 +136,7 @@ fn global_flag(grammar: &clap::Command, word: &OsStr) -> Option<(Flag, bool)> {
         match letter {
             'h' => asked = Flag::Help,
             'v' => asked = Flag::Version,
-            _ => match kind(
-                grammar
-                    .get_arguments()
-                    .find(|argument| argument.get_short() == Some(letter))?,
-            ) {
+            _ => match kind(grammar.get_arguments().find(|argument| argument.get_short() == Some(letter))?) {
                 Flag::Valued => return Some((Flag::Valued, rest.is_empty())),
                 _ if rest.starts_with('=') => break,
                 _ => {}
@@ -161,11 +147,7 @@ fn global_flag(grammar: &clap::Command, word: &OsStr) -> Option<(Flag, bool)> {
 }
 
 fn kind(argument: &clap::Arg) -> Flag {
-    if argument.is_require_equals_set() {
-        Flag::Switch
-    } else {
-        Flag::Valued
-    }
+    if argument.is_require_equals_set() { Flag::Switch } else { Flag::Valued }
 }
 
 fn command_of(asked: Option<Flag>, words: &[OsString]) -> Asked {
@@ -197,13 +179,7 @@ fn command_of(asked: Option<Flag>, words: &[OsString]) -> Asked {
 
 fn help_for(command: Option<&OsString>) -> Asked {
     let command = command.filter(|word| !word.to_string_lossy().starts_with('-'));
-    Asked::Help(command.map(|word| {
-        if word == HYPHENATED_NAME {
-            "prune".into()
-        } else {
-            word.clone()
-        }
-    }))
+    Asked::Help(command.map(|word| if word == HYPHENATED_NAME { "prune".into() } else { word.clone() }))
 }
 
 fn prune(words: &[OsString]) -> Vec<OsString> {

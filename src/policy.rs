@@ -82,11 +82,7 @@ impl Rules {
     }
 
     fn covers(&self, repository: &Repository, tag: &Tag) -> bool {
-        self.patterns.is_empty()
-            || self
-                .patterns
-                .iter()
-                .any(|pattern| pattern.covers(repository, tag))
+        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.covers(repository, tag))
     }
 
     /// Whether the date of a tag matters: its config has to be read.
@@ -95,9 +91,7 @@ impl Rules {
     }
 
     pub(crate) fn excluded(&self, repository: &Repository, tag: &Tag) -> Option<&Pattern> {
-        self.exclude
-            .iter()
-            .find(|pattern| pattern.covers(repository, tag))
+        self.exclude.iter().find(|pattern| pattern.covers(repository, tag))
     }
 
     /// The verdict on every tag of one repository. The newest come first for `keep`; of two tags of the same moment
@@ -138,9 +132,7 @@ impl Rules {
         let digest = match state {
             TagState::At(digest) => digest,
             TagState::Dangling => {
-                return keep(Kept::Unreadable {
-                    why: "the registry has no manifest for it".to_owned(),
-                });
+                return keep(Kept::Unreadable { why: "the registry has no manifest for it".to_owned() });
             }
             TagState::Unreadable(why) => return keep(Kept::Unreadable { why: why.clone() }),
         };
@@ -148,9 +140,7 @@ impl Rules {
             return keep(Kept::NoRules);
         }
         if let Some(pattern) = self.excluded(repository, tag) {
-            return keep(Kept::Excluded {
-                pattern: pattern.text().to_owned(),
-            });
+            return keep(Kept::Excluded { pattern: pattern.text().to_owned() });
         }
         if let Some(subject) = attachment_subject(tag) {
             return keep(Kept::AttachedTo { subject });
@@ -167,9 +157,9 @@ impl Rules {
                 Created::Unknown { why } => keep(Kept::UnknownDate { why }),
             },
             Some(ManifestState::Unreadable(why)) => keep(Kept::Unreadable { why: why.clone() }),
-            Some(ManifestState::Absent) | None => keep(Kept::Unreadable {
-                why: "its manifest was not found".to_owned(),
-            }),
+            Some(ManifestState::Absent) | None => {
+                keep(Kept::Unreadable { why: "its manifest was not found".to_owned() })
+            }
         }
     }
 
@@ -259,11 +249,7 @@ impl fmt::Display for Kept {
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRuleKeeps {
-                created,
-                rank,
-                older_than,
-            } => {
+            Self::NoRuleKeeps { created, rank, older_than } => {
                 write!(f, "created {created:.0}")?;
                 if let Some((rank, keep)) = rank {
                     write!(f, ", number {rank} where the newest {keep} are kept")?;

@@ -29,10 +29,7 @@ pub(crate) fn save(plan: &Plan, directory: Option<&Path>, now: Timestamp) -> any
         Failure::refused(format!(
             "what would be deleted could not be saved first, so nothing was deleted: {error:#}"
         ))
-        .hint(format!(
-            "make `{}` writable, or name another folder in XDG_STATE_HOME",
-            directory.display()
-        ))
+        .hint(format!("make `{}` writable, or name another folder in XDG_STATE_HOME", directory.display()))
         .into()
     })
 }
@@ -40,11 +37,8 @@ pub(crate) fn save(plan: &Plan, directory: Option<&Path>, now: Timestamp) -> any
 fn write(plan: &Plan, directory: &Path, now: Timestamp) -> anyhow::Result<PathBuf> {
     let runs = directory.join("runs");
     fs::create_dir_all(&runs).with_context(|| format!("create `{}`", runs.display()))?;
-    let name = format!(
-        "{}-{}.json",
-        now.strftime("%Y%m%dT%H%M%S%.6fZ"),
-        plan.registry.host().replace(':', "_")
-    );
+    let name =
+        format!("{}-{}.json", now.strftime("%Y%m%dT%H%M%S%.6fZ"), plan.registry.host().replace(':', "_"));
     let path = runs.join(name);
     let document = json!({
         "version": VERSION,

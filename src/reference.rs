@@ -33,9 +33,7 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn covers_repository(&self, repository: &Repository) -> bool {
-        self.repository
-            .as_ref()
-            .is_none_or(|glob| glob.is_match(repository.as_str()))
+        self.repository.as_ref().is_none_or(|glob| glob.is_match(repository.as_str()))
     }
 
     pub(crate) fn covers(&self, repository: &Repository, tag: &Tag) -> bool {
@@ -44,9 +42,7 @@ impl Pattern {
 
     /// The one repository this names, when it is no glob: it can be read without listing the registry.
     pub(crate) fn literal_repository(&self) -> Option<Repository> {
-        self.repository
-            .as_ref()
-            .and_then(|glob| glob.glob().glob().parse().ok())
+        self.repository.as_ref().and_then(|glob| glob.glob().glob().parse().ok())
     }
 
     /// The pattern as it was typed, without the registry's host.
@@ -80,11 +76,7 @@ impl FromStr for Reference {
             },
         };
         let repository = repository.parse()?;
-        Ok(Self {
-            registry,
-            repository,
-            target,
-        })
+        Ok(Self { registry, repository, target })
     }
 }
 
@@ -99,9 +91,7 @@ impl FromStr for Pattern {
             )));
         }
         if rest.is_empty() && registry.is_none() {
-            return Err(invalid(
-                "an empty pattern: leave it out to mean the whole registry".to_owned(),
-            ));
+            return Err(invalid("an empty pattern: leave it out to mean the whole registry".to_owned()));
         }
         let (repository, tag) = match rest.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
@@ -113,9 +103,8 @@ impl FromStr for Pattern {
                 printable(text)
             )));
         }
-        if let Some(odd) = rest
-            .chars()
-            .find(|c| !(c.is_ascii_alphanumeric() || "._-/:*?[]{},!^".contains(*c)))
+        if let Some(odd) =
+            rest.chars().find(|c| !(c.is_ascii_alphanumeric() || "._-/:*?[]{},!^".contains(*c)))
         {
             return Err(invalid(format!(
                 "`{}` cannot match anything: `{}` stands in no name",
@@ -123,17 +112,8 @@ impl FromStr for Pattern {
                 printable(&odd.to_string())
             )));
         }
-        let repository = if repository.is_empty() {
-            None
-        } else {
-            Some(glob(repository)?)
-        };
-        Ok(Self {
-            registry,
-            repository,
-            tag: tag.map(glob).transpose()?,
-            text: rest.to_owned(),
-        })
+        let repository = if repository.is_empty() { None } else { Some(glob(repository)?) };
+        Ok(Self { registry, repository, tag: tag.map(glob).transpose()?, text: rest.to_owned() })
     }
 }
 
@@ -142,13 +122,7 @@ fn glob(text: &str) -> Result<GlobMatcher, InvalidName> {
         .literal_separator(true)
         .build()
         .map(|glob| glob.compile_matcher())
-        .map_err(|error| {
-            invalid(format!(
-                "`{}` is not a pattern: {}",
-                printable(text),
-                error.kind()
-            ))
-        })
+        .map_err(|error| invalid(format!("`{}` is not a pattern: {}", printable(text), error.kind())))
 }
 
 /// Docker's rule: the part before the first `/` is a host if it has a dot or a colon, or is `localhost`. A host alone,
@@ -159,9 +133,7 @@ fn split_registry(text: &str) -> Result<(Option<RegistryAddress>, &str), Invalid
             && !part.contains(['*', '?', '{'])
     };
     if let Some((_, rest)) = text.split_once("://") {
-        let end = rest
-            .find('/')
-            .map_or(text.len(), |slash| text.len() - rest.len() + slash);
+        let end = rest.find('/').map_or(text.len(), |slash| text.len() - rest.len() + slash);
         return Ok((Some(text[..end].parse()?), text[end..].trim_start_matches('/')));
     }
     match text.split_once('/') {
@@ -201,11 +173,7 @@ mod tests {
     fn references_are_dockers() {
         let read = |text: &str| {
             let reference: Reference = text.parse().unwrap();
-            (
-                reference.registry.map(|r| r.to_string()),
-                reference.repository.to_string(),
-                reference.target,
-            )
+            (reference.registry.map(|r| r.to_string()), reference.repository.to_string(), reference.target)
         };
         let tag = |tag: &str| Target::Tag(tag.parse().unwrap());
         assert_eq!(
@@ -214,14 +182,8 @@ mod tests {
         );
         assert_eq!(read("team/app:1.2"), (None, "team/app".into(), tag("1.2")));
         assert_eq!(read("app:5000"), (None, "app".into(), tag("5000")));
-        assert_eq!(
-            read("localhost/app"),
-            (Some("localhost".into()), "app".into(), Target::WholeRepository)
-        );
-        assert_eq!(
-            read("http://r.example:80/app:x"),
-            (Some("r.example:80".into()), "app".into(), tag("x"))
-        );
+        assert_eq!(read("localhost/app"), (Some("localhost".into()), "app".into(), Target::WholeRepository));
+        assert_eq!(read("http://r.example:80/app:x"), (Some("r.example:80".into()), "app".into(), tag("x")));
         let digest = format!("sha256:{}", "a".repeat(64));
         assert_eq!(
             read(&format!("app@{digest}")),
@@ -265,10 +227,7 @@ mod tests {
 
     #[test]
     fn a_pattern_without_glob_names_its_repository() {
-        assert_eq!(
-            pattern("team/app:v*").literal_repository(),
-            "team/app".parse().ok()
-        );
+        assert_eq!(pattern("team/app:v*").literal_repository(), "team/app".parse().ok());
         assert_eq!(pattern("team/*").literal_repository(), None);
         assert_eq!(pattern(":latest").literal_repository(), None);
     }

@@ -1,6 +1,7 @@
 //! A registry's HTTP verbs. Each says what the registry said, or fails with a typed [`Error`]; nothing here decides
 //! what to keep or to delete. Uploads are absent: this tool only ever puts manifests back.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,31 @@ pub(crate) struct Access {
     pub(crate) certificates: Option<PathBuf>,
     pub(crate) concurrency: usize,
     pub(crate) timeouts: Timeouts,
+    pub(crate) trace: Trace,
+}
+
+/// Is told every request in a line, without its secrets.
+#[derive(Clone, Default)]
+pub(crate) struct Trace(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&str) + Send + Sync;
+
+impl Trace {
+    pub(crate) fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    fn tell(&self, line: impl FnOnce() -> String) {
+        if let Some(tell) = &self.0 {
+            tell(&line());
+        }
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trace")
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +91,6 @@ impl Default for Timeouts {
         }
     }
 }
-
-/// More requests at a time gain nothing on Distribution.
-pub(crate) const DEFAULT_CONCURRENCY: usize = 16;
 
 /// A registry that has answered as one. Clones share connections, tokens and the limit on concurrency.
 #[derive(Clone)]

@@ -31,11 +31,8 @@ pub(crate) struct Ended<'a> {
 /// The plan: per repository what stays, what goes and why.
 pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
     let mut text = String::new();
-    let changed: Vec<&RepositoryPlan> = plan
-        .repositories
-        .iter()
-        .filter(|repository| !repository.ranks.is_empty())
-        .collect();
+    let changed: Vec<&RepositoryPlan> =
+        plan.repositories.iter().filter(|repository| !repository.ranks.is_empty()).collect();
     if !changed.is_empty() {
         let rows = changed.iter().map(|repository| {
             vec![
@@ -46,10 +43,7 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
                 repository.freed.to_string(),
             ]
         });
-        text.push_str(&columns(
-            &["REPOSITORY", "KEEP", "REMOVE", "MANIFESTS", "RECLAIMABLE"],
-            rows,
-        ));
+        text.push_str(&columns(&["REPOSITORY", "KEEP", "REMOVE", "MANIFESTS", "RECLAIMABLE"], rows));
         text.push('\n');
     }
     let is_short = plan.removed_tag_count() + plan.removed_manifest_count() <= LISTED;
@@ -89,34 +83,23 @@ fn verdicts(repository: &RepositoryPlan) -> String {
             Verdict::Keep(why) => ("keep", why.to_string()),
             Verdict::Remove(why) => ("remove", why.to_string()),
         };
-        let digest = decision
-            .digest
-            .as_ref()
-            .map_or("-".to_owned(), |digest| digest.short().to_owned());
-        vec![
-            format!("{}:{}", repository.repository, decision.tag),
-            digest,
-            verdict.to_owned(),
-            why,
-        ]
+        let digest = decision.digest.as_ref().map_or("-".to_owned(), |digest| digest.short().to_owned());
+        vec![format!("{}:{}", repository.repository, decision.tag), digest, verdict.to_owned(), why]
     });
     let mut text = columns(&["TAG", "DIGEST", "VERDICT", "WHY"], rows);
-    let parts = repository
-        .manifests
-        .iter()
-        .filter_map(|removal| match &removal.why {
-            Why::PartOf(index) => Some(vec![
-                format!("{}@sha256:{}", repository.repository, removal.digest.short()),
-                "remove".to_owned(),
-                format!("only needed by sha256:{}", index.short()),
-            ]),
-            Why::Named => Some(vec![
-                format!("{}@sha256:{}", repository.repository, removal.digest.short()),
-                "remove".to_owned(),
-                "named".to_owned(),
-            ]),
-            Why::Untagged(_) => None,
-        });
+    let parts = repository.manifests.iter().filter_map(|removal| match &removal.why {
+        Why::PartOf(index) => Some(vec![
+            format!("{}@sha256:{}", repository.repository, removal.digest.short()),
+            "remove".to_owned(),
+            format!("only needed by sha256:{}", index.short()),
+        ]),
+        Why::Named => Some(vec![
+            format!("{}@sha256:{}", repository.repository, removal.digest.short()),
+            "remove".to_owned(),
+            "named".to_owned(),
+        ]),
+        Why::Untagged(_) => None,
+    });
     let parts: Vec<_> = parts.collect();
     if !parts.is_empty() {
         text.push('\n');
@@ -133,10 +116,7 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
     for decision in &repository.tags {
         match &decision.verdict {
             Verdict::Keep(why) => *kept.entry(why.summary()).or_default() += 1,
-            Verdict::Remove(why) => removed
-                .entry(why.summary())
-                .or_default()
-                .push(decision.tag.as_str()),
+            Verdict::Remove(why) => removed.entry(why.summary()).or_default().push(decision.tag.as_str()),
         }
     }
     let mut text = format!("{}\n", repository.repository);
@@ -150,17 +130,9 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
             let _ = writeln!(text, "  remove {}: {why}", count(tags.len(), "tag"));
         }
     }
-    let parts = repository
-        .manifests
-        .iter()
-        .filter(|removal| matches!(removal.why, Why::PartOf(_)))
-        .count();
+    let parts = repository.manifests.iter().filter(|removal| matches!(removal.why, Why::PartOf(_))).count();
     if parts > 0 {
-        let _ = writeln!(
-            text,
-            "  remove {} that only removed indexes need",
-            count(parts, "manifest")
-        );
+        let _ = writeln!(text, "  remove {} that only removed indexes need", count(parts, "manifest"));
     }
     text.push('\n');
     text
@@ -170,11 +142,7 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
 pub(crate) fn warning(plan: &Plan, then: &str) -> String {
     let mut what = String::from("This will remove:");
     if plan.has_steps() {
-        let repositories = plan
-            .repositories
-            .iter()
-            .filter(|repository| !repository.ranks.is_empty())
-            .count();
+        let repositories = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty()).count();
         let place = if repositories == 1 {
             "1 repository".to_owned()
         } else {
@@ -217,7 +185,7 @@ pub(crate) fn ended(ended: &Ended) -> String {
             );
         }
         Collection::NothingToCollect => {
-            text.push_str("There is no garbage to collect; the registry was not stopped.\n")
+            text.push_str("There is no garbage to collect; the registry was not stopped.\n");
         }
         Collection::Done(collected) => text.push_str(&collection(collected)),
     }
@@ -233,11 +201,9 @@ pub(crate) fn ended(ended: &Ended) -> String {
 /// Bytes that came back: as measured on the store, never estimated.
 pub(crate) fn reclaimed(collection: &Collection) -> Shown {
     match collection {
-        Collection::Done(Collected {
-            before: Some(before),
-            after: Some(after),
-            ..
-        }) => Shown::Bytes(before.saturating_sub(*after)),
+        Collection::Done(Collected { before: Some(before), after: Some(after), .. }) => {
+            Shown::Bytes(before.saturating_sub(*after))
+        }
         Collection::Done(_) => Shown::NotMeasured,
         _ => Shown::Bytes(ByteSize(0)),
     }
@@ -265,14 +231,8 @@ fn deletions(outcome: &Outcome) -> String {
         count(outcome.manifests_done(), "manifest")
     );
     for (repository, fates) in &outcome.repositories {
-        let tags = fates
-            .tags
-            .iter()
-            .map(|(tag, fate)| (format!("{repository}:{tag}"), fate));
-        let manifests = fates
-            .manifests
-            .iter()
-            .map(|(digest, fate)| (format!("{repository}@{digest}"), fate));
+        let tags = fates.tags.iter().map(|(tag, fate)| (format!("{repository}:{tag}"), fate));
+        let manifests = fates.manifests.iter().map(|(digest, fate)| (format!("{repository}@{digest}"), fate));
         for (name, fate) in tags.chain(manifests) {
             match fate {
                 Fate::Done => {}
@@ -285,10 +245,7 @@ fn deletions(outcome: &Outcome) -> String {
             }
         }
         for tag in &fates.vanished {
-            let _ = writeln!(
-                text,
-                "MISSING {repository}:{tag}: it was to be kept, and is no longer listed"
-            );
+            let _ = writeln!(text, "MISSING {repository}:{tag}: it was to be kept, and is no longer listed");
         }
     }
     text
@@ -303,21 +260,14 @@ fn collection(collected: &Collected) -> String {
         collected.marked
     );
     if !collected.beyond_plan.is_empty() {
-        let _ = writeln!(
-            text,
-            "{} of them were garbage from before",
-            count(collected.beyond_plan.len(), "blob")
-        );
+        let _ =
+            writeln!(text, "{} of them were garbage from before", count(collected.beyond_plan.len(), "blob"));
     }
     for remark in &collected.remarks {
         let _ = writeln!(text, "{remark}");
     }
     if let Some(interruption) = collected.interruption {
-        let _ = writeln!(
-            text,
-            "The registry was out of service for {:.1}s",
-            interruption.as_secs_f64()
-        );
+        let _ = writeln!(text, "The registry was out of service for {:.1}s", interruption.as_secs_f64());
     }
     if let (Some(before), Some(after)) = (collected.before, collected.after) {
         let _ = writeln!(text, "Store: {before} before, {after} after");
@@ -350,11 +300,8 @@ fn problems(verified: &Verified) -> String {
     for problem in &verified.problems {
         let _ = writeln!(text, "DAMAGED {}", problem.what);
         if !problem.tags.is_empty() {
-            let tags: Vec<String> = problem
-                .tags
-                .iter()
-                .map(|tag| format!("{}:{tag}", problem.repository))
-                .collect();
+            let tags: Vec<String> =
+                problem.tags.iter().map(|tag| format!("{}:{tag}", problem.repository)).collect();
             let _ = writeln!(text, "  harms {}", tags.join(", "));
         }
         let _ = writeln!(text, "  mend: {}", problem.mend);

@@ -35,19 +35,12 @@ impl Site {
 
     /// The size of the store as measured there; `None` where that is not possible.
     pub(crate) async fn size(&self) -> Option<ByteSize> {
-        self.engine
-            .store_size(&self.container, self.root()?)
-            .await
-            .ok()
-            .flatten()
+        self.engine.store_size(&self.container, self.root()?).await.ok().flatten()
     }
 
     /// Where the registry is now, if it was at its container's published port and the engine gave it another one.
     pub(crate) async fn moved_to(&self, address: &RegistryAddress) -> Option<RegistryAddress> {
-        let before = self
-            .published
-            .as_ref()
-            .filter(|published| published.port() == address.port())?;
+        let before = self.published.as_ref().filter(|published| published.port() == address.port())?;
         let now = self.engine.published_address(&self.container).await.ok()??;
         (now.port() != before.port()).then_some(now)
     }
@@ -55,7 +48,7 @@ impl Site {
     /// Whether this container is the registry that was read. A port may be forwarded to another machine's registry,
     /// so one tag of the snapshot is looked up in the container's own store.
     pub(crate) async fn check_identity(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
-        let Some(root) = self.root() else { return Ok(()) };
+        let Some(root) = self.root() else { return self.must_be_certain(snapshot) };
         let sample = snapshot.read_repositories().find_map(|(repository, view)| {
             let tags: Vec<(&Tag, &Digest)> = view
                 .tags
@@ -68,12 +61,9 @@ impl Site {
             (!tags.is_empty()).then_some((repository, tags))
         });
         let Some((repository, tags)) = sample else {
-            return Ok(());
+            return self.must_be_certain(snapshot);
         };
-        let stored = self
-            .engine
-            .tags_in_store(&self.container, root, repository)
-            .await?;
+        let stored = self.engine.tags_in_store(&self.container, root, repository).await?;
         // One tag may have been pushed since it was read; all of them in one repository have not.
         if tags.iter().any(|(tag, digest)| stored.get(*tag) == Some(*digest)) {
             return Ok(());
@@ -83,6 +73,19 @@ impl Site {
             self.container.name, snapshot.registry
         ))
         .hint("name the right container with `--container`, or delete only with `--no-gc`")
+        .into())
+    }
+
+    /// Where nothing can be compared, the way in which the container was found has to be beyond doubt.
+    fn must_be_certain(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
+        if self.container.is_certain {
+            return Ok(());
+        }
+        Err(Failure::refused(format!(
+            "whether the container `{}` is the registry at {} cannot be made sure of ({})",
+            self.container.name, snapshot.registry, self.container.picked_because
+        ))
+        .hint("name it with `--container`")
         .into())
     }
 }

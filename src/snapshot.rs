@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use crate::model::{
-    Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
-    Snapshot, Tag, TagState,
+    Digest, ImageFacts, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot,
+    Tag, TagState,
 };
 use crate::reference::Pattern;
 use crate::registry::{Reference, Registry};
@@ -18,10 +18,8 @@ const AHEAD: usize = 64;
 const DEEPEST: usize = 8;
 /// Configs are small documents; a larger one says nothing that is needed here.
 const LARGEST_CONFIG: u64 = 8 << 20;
-const IMAGE_CONFIGS: [&str; 2] = [
-    "application/vnd.docker.container.image.v1+json",
-    "application/vnd.oci.image.config.v1+json",
-];
+const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
@@ -43,36 +41,30 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     let (names, is_whole, are_named) = match &wanted.scope {
         Scope::Whole => (registry.catalog().await?, true, false),
         Scope::Named(names) => (names.iter().cloned().collect(), false, true),
-        Scope::Matching(patterns) => match literal(patterns) {
-            Some(names) => (names, false, true),
-            None => {
+        Scope::Matching(patterns) => {
+            if let Some(names) = literal(patterns) {
+                (names, false, true)
+            } else {
                 let all = registry.catalog().await?;
                 let covered = all
                     .into_iter()
                     .filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
                 (covered.collect(), false, false)
             }
-        },
+        }
     };
     let mut repositories = list_tags(registry, names, are_named, ui).await;
     read_tags(registry, &mut repositories, ui).await;
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot {
-        registry: registry.address().clone(),
-        is_whole,
-        deletes_tags_by_name: false,
-        repositories,
-    })
+    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
 }
 
 /// The repositories that patterns without globs name: the registry need not be listed for them.
 fn literal(patterns: &[Pattern]) -> Option<Vec<Repository>> {
     let names: Option<BTreeSet<Repository>> = patterns.iter().map(Pattern::literal_repository).collect();
-    names
-        .filter(|names| !names.is_empty())
-        .map(|names| names.into_iter().collect())
+    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().collect())
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;
@@ -94,13 +86,7 @@ async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool,
         .filter_map(|(name, tags)| match tags {
             Ok(tags) => {
                 let tags = tags.into_iter().map(|tag| (tag, unread())).collect();
-                Some((
-                    name,
-                    RepositoryState::Read(RepositoryView {
-                        tags,
-                        ..RepositoryView::default()
-                    }),
-                ))
+                Some((name, RepositoryState::Read(RepositoryView { tags, ..RepositoryView::default() })))
             }
             // An emptied repository stays in the catalog; one that was named and is not there is simply absent.
             Err(error) if error.is_absent() => {
@@ -145,9 +131,7 @@ async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui
         let state = match manifest {
             Ok(Some(manifest)) => {
                 let digest = manifest.digest.clone();
-                view.manifests
-                    .entry(digest.clone())
-                    .or_insert(ManifestState::Read(manifest));
+                view.manifests.entry(digest.clone()).or_insert(ManifestState::Read(Box::new(manifest)));
                 TagState::At(digest)
             }
             Ok(None) => TagState::Dangling,
@@ -185,7 +169,7 @@ async fn read_children(registry: &Registry, repositories: &mut Repositories, ui:
                     ManifestState::Read(manifest) => Some(manifest),
                     ManifestState::Absent | ManifestState::Unreadable(_) => None,
                 });
-                read.flat_map(Manifest::child_manifests)
+                read.flat_map(|manifest| manifest.child_manifests())
                     .filter(|child| !view.manifests.contains_key(&child.digest))
                     .map(|child| (name.clone(), child.digest.clone()))
             })
@@ -203,13 +187,7 @@ async fn read_children(registry: &Registry, repositories: &mut Repositories, ui:
             return;
         }
         let _progress = ui.spinner("Reading the parts of indexes");
-        read_manifests(
-            registry,
-            repositories,
-            wanted.into_iter().collect(),
-            ManifestState::Absent,
-        )
-        .await;
+        read_manifests(registry, repositories, wanted.into_iter().collect(), ManifestState::Absent).await;
     }
 }
 
@@ -227,7 +205,7 @@ async fn read_manifests(
         .buffer_unordered(AHEAD);
     while let Some((name, digest, manifest)) = read.next().await {
         let state = match manifest {
-            Ok(Some(manifest)) => ManifestState::Read(manifest),
+            Ok(Some(manifest)) => ManifestState::Read(Box::new(manifest)),
             Ok(None) => absent.clone(),
             Err(error) => ManifestState::Unreadable(error.to_string()),
         };
@@ -247,27 +225,20 @@ async fn read_facts(
     let mut holders: BTreeMap<Digest, Vec<(Repository, Digest)>> = BTreeMap::new();
     let mut foreign: Vec<(Repository, Digest, String)> = Vec::new();
     for (name, view) in views(repositories) {
-        let roots = view
-            .tags
-            .iter()
-            .filter(|(tag, _)| is_wanted(name, tag))
-            .filter_map(|(_, state)| match state {
+        let roots =
+            view.tags.iter().filter(|(tag, _)| is_wanted(name, tag)).filter_map(|(_, state)| match state {
                 TagState::At(digest) => Some(digest),
                 TagState::Dangling | TagState::Unreadable(_) => None,
             });
         for digest in view.reachable(roots) {
-            let Some(manifest) = view
-                .manifest(digest)
-                .filter(|manifest| manifest.kind == ManifestKind::Image)
+            let Some(manifest) =
+                view.manifest(digest).filter(|manifest| manifest.kind == ManifestKind::Image)
             else {
                 continue;
             };
             match &manifest.config {
                 Some(config) if IMAGE_CONFIGS.contains(&config.media_type.as_str()) => {
-                    holders
-                        .entry(config.digest.clone())
-                        .or_default()
-                        .push((name.clone(), digest.clone()));
+                    holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
                 }
                 _ => foreign.push((
                     name.clone(),

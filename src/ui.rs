@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Where words go in this run.
 #[derive(Debug, Clone)]
 pub(crate) struct Ui {
-    draws_progress: bool,
+    bars: MultiProgress,
     is_debug: bool,
 }
 
@@ -18,38 +18,42 @@ pub(crate) struct Progress(ProgressBar);
 
 impl Ui {
     pub(crate) fn new(stderr_is_terminal: bool, is_debug: bool) -> Self {
-        Self {
-            draws_progress: stderr_is_terminal && !is_debug,
-            is_debug,
-        }
+        let draws = stderr_is_terminal && !is_debug;
+        let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { bars: MultiProgress::with_draw_target(target), is_debug }
     }
 
     /// The result itself. A reader that went away (`| head`) is no error.
     pub(crate) fn data(&self, text: &str) {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
-        let _ = io::stdout().flush();
+        self.bars.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            let _ = stdout.write_all(text.as_bytes());
+            let _ = stdout.flush();
+        });
     }
 
     /// What is being done, in a sentence.
     pub(crate) fn say(&self, sentence: &str) {
-        let _ = writeln!(io::stderr().lock(), "{sentence}");
+        self.talk(&format!("{sentence}\n"));
     }
 
     pub(crate) fn warn(&self, sentence: &str) {
-        let _ = writeln!(io::stderr().lock(), "WARNING: {sentence}");
+        self.talk(&format!("WARNING: {sentence}\n"));
     }
 
     pub(crate) fn debug(&self, sentence: impl FnOnce() -> String) {
         if self.is_debug {
-            let _ = writeln!(io::stderr().lock(), "DEBUG: {}", sentence());
+            self.talk(&format!("DEBUG: {}\n", sentence()));
         }
     }
 
-    /// A question; the answer is typed behind it.
-    pub(crate) fn ask(&self, question: &str) {
-        let mut stderr = io::stderr().lock();
-        let _ = stderr.write_all(question.as_bytes());
-        let _ = stderr.flush();
+    /// Text for stderr as it stands: an error with its hints, or a question whose answer is typed behind it.
+    pub(crate) fn talk(&self, text: &str) {
+        self.bars.suspend(|| {
+            let mut stderr = io::stderr().lock();
+            let _ = stderr.write_all(text.as_bytes());
+            let _ = stderr.flush();
+        });
     }
 
     pub(crate) fn progress(&self, label: &'static str, total: usize) -> Progress {
@@ -66,14 +70,9 @@ impl Ui {
     }
 
     fn start(&self, label: &'static str, bar: ProgressBar) -> Progress {
-        let target = if self.draws_progress {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        bar.set_draw_target(target);
+        let bar = self.bars.add(bar);
         bar.set_message(label);
-        if self.draws_progress {
+        if !self.bars.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Progress(bar)
@@ -83,10 +82,6 @@ impl Ui {
 impl Progress {
     pub(crate) fn advance(&self, steps: usize) {
         self.0.inc(steps as u64);
-    }
-
-    pub(crate) fn grow(&self, steps: usize) {
-        self.0.inc_length(steps as u64);
     }
 }
 

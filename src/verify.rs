@@ -27,17 +27,9 @@ pub(crate) async fn check(registry: &Registry, snapshot: &Snapshot, ui: &Ui) -> 
 
 /// Reads the registry again and compares it with what was to be kept.
 pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> anyhow::Result<Verified> {
-    let names: BTreeSet<Repository> = kept
-        .tags
-        .iter()
-        .filter(|(_, tags)| !tags.is_empty())
-        .map(|(name, _)| name.clone())
-        .collect();
-    let wanted = Wanted {
-        scope: Scope::Named(names),
-        digests: Vec::new(),
-        facts: &|_, _| false,
-    };
+    let names: BTreeSet<Repository> =
+        kept.tags.iter().filter(|(_, tags)| !tags.is_empty()).map(|(name, _)| name.clone()).collect();
+    let wanted = Wanted { scope: Scope::Named(names), digests: Vec::new(), facts: &|_, _| false };
     let now = snapshot::take(registry, &wanted, ui).await?;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
@@ -46,22 +38,16 @@ pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> an
             match now.view(repository).and_then(|view| view.tags.get(tag)) {
                 Some(TagState::At(at)) if at == digest => {}
                 Some(TagState::At(_)) => {
-                    notes.push(format!("`{repository}:{tag}` was pushed again meanwhile"))
+                    notes.push(format!("`{repository}:{tag}` was pushed again meanwhile"));
                 }
                 Some(TagState::Dangling) => problems.push(lost_tag(repository, tag, "its manifest is gone")),
                 Some(TagState::Unreadable(why)) => {
-                    problems.push(lost_tag(
-                        repository,
-                        tag,
-                        &format!("it can no longer be read: {why}"),
-                    ));
+                    problems.push(lost_tag(repository, tag, &format!("it can no longer be read: {why}")));
                 }
                 None => problems.push(match now.repositories.get(repository) {
-                    Some(RepositoryState::Unreadable(why)) => lost_tag(
-                        repository,
-                        tag,
-                        &format!("its repository can no longer be listed: {why}"),
-                    ),
+                    Some(RepositoryState::Unreadable(why)) => {
+                        lost_tag(repository, tag, &format!("its repository can no longer be listed: {why}"))
+                    }
                     _ => lost_tag(repository, tag, "it is no longer listed"),
                 }),
             }
@@ -114,17 +100,11 @@ fn unread(snapshot: &Snapshot) -> Vec<Problem> {
                 TagState::At(_) => continue,
                 TagState::Dangling => (
                     "it is listed, but there is no manifest for it".to_owned(),
-                    format!(
-                        "`docker registry rm {}/{repository}:{tag}`, or {PUSH_AGAIN}",
-                        snapshot.registry
-                    ),
+                    format!("`docker registry rm {}/{repository}:{tag}`, or {PUSH_AGAIN}", snapshot.registry),
                 ),
                 TagState::Unreadable(why) => (format!("it cannot be read: {why}"), PUSH_AGAIN.to_owned()),
             };
-            problems.push(Problem {
-                mend,
-                ..lost_tag(repository, tag, &what)
-            });
+            problems.push(Problem { mend, ..lost_tag(repository, tag, &what) });
         }
         for (digest, state) in &view.manifests {
             let what = match state {
@@ -132,12 +112,7 @@ fn unread(snapshot: &Snapshot) -> Vec<Problem> {
                 ManifestState::Absent => "is missing from its index".to_owned(),
                 ManifestState::Unreadable(why) => format!("cannot be read: {why}"),
             };
-            problems.push(lost(
-                repository,
-                view,
-                digest,
-                &format!("manifest {digest} {what}"),
-            ));
+            problems.push(lost(repository, view, digest, &format!("manifest {digest} {what}")));
         }
     }
     problems
@@ -162,10 +137,7 @@ fn tags_needing(view: &RepositoryView, digest: &Digest) -> Vec<Tag> {
                     .is_some_and(|manifest| manifest.blobs().any(|blob| blob.digest == *digest))
         })
     };
-    let tags = view
-        .tags
-        .iter()
-        .filter(|(_, state)| matches!(state, TagState::At(at) if needs(at)));
+    let tags = view.tags.iter().filter(|(_, state)| matches!(state, TagState::At(at) if needs(at)));
     tags.map(|(tag, _)| tag.clone()).collect()
 }
 
@@ -174,10 +146,7 @@ async fn check_manifests(registry: &Registry, kept: &Holdings, now: &Snapshot) -
     let unseen = kept.manifests.iter().flat_map(|(repository, digests)| {
         digests
             .iter()
-            .filter(move |digest| {
-                now.view(repository)
-                    .is_none_or(|view| view.manifest(digest).is_none())
-            })
+            .filter(move |digest| now.view(repository).is_none_or(|view| view.manifest(digest).is_none()))
             .map(move |digest| (repository, digest))
     });
     stream::iter(unseen)
@@ -189,12 +158,7 @@ async fn check_manifests(registry: &Registry, kept: &Holdings, now: &Snapshot) -
             };
             let empty = RepositoryView::default();
             let view = now.view(repository).unwrap_or(&empty);
-            Some(lost(
-                repository,
-                view,
-                digest,
-                &format!("manifest {digest} {what}"),
-            ))
+            Some(lost(repository, view, digest, &format!("manifest {digest} {what}")))
         })
         .buffer_unordered(AHEAD)
         .filter_map(|problem| async { problem })
@@ -207,31 +171,21 @@ async fn check_blobs(registry: &Registry, now: &Snapshot, holdings: &Holdings, u
     let wanted: Vec<(&Repository, &Digest, ByteSize)> = holdings
         .blobs
         .iter()
-        .flat_map(|(repository, blobs)| {
-            blobs
-                .iter()
-                .map(move |(digest, size)| (repository, digest, *size))
-        })
+        .flat_map(|(repository, blobs)| blobs.iter().map(move |(digest, size)| (repository, digest, *size)))
         .collect();
     let progress = ui.progress("Verifying blobs", wanted.len());
     stream::iter(wanted)
         .map(|(repository, digest, size)| async move {
             let what = match registry.blob_size(repository, digest).await {
                 Ok(Some(found)) if found == size.0 => return None,
-                Ok(Some(found)) => format!(
-                    "blob {digest} has {found} bytes where its manifest says {}",
-                    size.0
-                ),
+                Ok(Some(found)) => {
+                    format!("blob {digest} has {found} bytes where its manifest says {}", size.0)
+                }
                 Ok(None) => format!("blob {digest} is missing"),
                 Err(error) => format!("blob {digest} cannot be read: {error}"),
             };
             let empty = RepositoryView::default();
-            Some(lost(
-                repository,
-                now.view(repository).unwrap_or(&empty),
-                digest,
-                &what,
-            ))
+            Some(lost(repository, now.view(repository).unwrap_or(&empty), digest, &what))
         })
         .buffer_unordered(AHEAD)
         .inspect(|_| progress.advance(1))

@@ -1,9 +1,7 @@
 use super::*;
 
 fn digest(letter: char) -> Digest {
-    format!("sha256:{}", letter.to_string().repeat(64))
-        .parse()
-        .unwrap()
+    format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
 }
 
 fn repository(name: &str) -> Repository {
@@ -38,11 +36,7 @@ const V28: &str = "team/app
 fn demand(manifests: &[(&str, char)], blobs: &[char]) -> Demand {
     let mut demand = Demand::default();
     for (name, letter) in manifests {
-        demand
-            .manifests
-            .entry(repository(name))
-            .or_default()
-            .insert(digest(*letter));
+        demand.manifests.entry(repository(name)).or_default().insert(digest(*letter));
     }
     demand.blobs = blobs.iter().map(|letter| digest(*letter)).collect();
     demand
@@ -60,15 +54,9 @@ fn a_complete_dry_run_is_a_certificate() {
     let kept = demand(&[("team/app", 'a'), ("web", 'd')], &['b', 'c']);
     assert_eq!(check(&run(V28), &kept), Ok(Certified::Sweep));
     let output = run(V28).output;
-    assert_eq!(output.unknown_lines(), 0);
-    assert_eq!(
-        output.repositories().map(Repository::as_str).collect::<Vec<_>>(),
-        ["team/app", "web"]
-    );
-    assert_eq!(
-        output.manifests_of(&repository("web")),
-        Some(&BTreeSet::from([digest('d')]))
-    );
+    assert_eq!(output.unknown_lines, 0);
+    assert_eq!(output.marked.keys().map(Repository::as_str).collect::<Vec<_>>(), ["team/app", "web"]);
+    assert_eq!(output.marked.get(&repository("web")), Some(&BTreeSet::from([digest('d')])));
     assert_eq!(output.eligible(), &BTreeSet::from([digest('e'), digest('f')]));
     assert_eq!(output.summary().map(|summary| summary.marked), Some(5));
 }
@@ -94,16 +82,8 @@ fn every_version_is_understood() {
         app: layer link eligible for deletion: {e}";
     for text in [v24, v3] {
         let read = run(text);
-        assert_eq!(
-            read.output.unknown_lines(),
-            0,
-            "{:?}",
-            read.output.unknown_samples()
-        );
-        assert_eq!(
-            check(&read, &demand(&[("app", 'a')], &['b'])),
-            Ok(Certified::Sweep)
-        );
+        assert_eq!(read.output.unknown_lines, 0, "{:?}", read.output.unknown_samples);
+        assert_eq!(check(&read, &demand(&[("app", 'a')], &['b'])), Ok(Certified::Sweep));
     }
 }
 
@@ -112,10 +92,7 @@ fn nothing_kept_may_be_missing_or_eligible() {
     let text = V28;
     assert_eq!(
         violations(text, &demand(&[("team/app", 'd')], &[])),
-        [format!(
-            "the collector did not mark the kept manifest {} of `team/app`",
-            digest('d')
-        )]
+        [format!("the collector did not mark the kept manifest {} of `team/app`", digest('d'))]
     );
     assert_eq!(
         violations(text, &demand(&[("gone", 'a')], &['e'])),
@@ -127,14 +104,8 @@ fn nothing_kept_may_be_missing_or_eligible() {
     assert_eq!(
         violations(text, &demand(&[("web", 'f')], &[])),
         [
-            format!(
-                "the collector did not mark the kept manifest {} of `web`",
-                digest('f')
-            ),
-            format!(
-                "the collector would delete the kept manifest {} of `web`",
-                digest('f')
-            )
+            format!("the collector did not mark the kept manifest {} of `web`", digest('f')),
+            format!("the collector would delete the kept manifest {} of `web`", digest('f'))
         ]
     );
 }
@@ -143,10 +114,7 @@ fn nothing_kept_may_be_missing_or_eligible() {
 fn an_output_that_ends_early_is_no_certificate() {
     let nothing = Demand::default();
     let cut = V28.rsplit_once('\n').map(|(rest, _)| rest).unwrap();
-    assert_eq!(
-        violations(cut, &nothing),
-        ["the collector announced 2 blobs to delete and listed 1"]
-    );
+    assert_eq!(violations(cut, &nothing), ["the collector announced 2 blobs to delete and listed 1"]);
     assert_eq!(violations("", &nothing), ["the collector printed no summary"]);
     assert_eq!(
         violations("Usage:\n  registry [flags]", &nothing),
@@ -202,18 +170,12 @@ fn a_sweep_must_list_what_was_certified() {
     let certificate = run(V28).output;
     assert_eq!(agrees(&certificate, &run(V28).output), Agreement::Same);
     assert_eq!(
-        agrees(
-            &certificate,
-            &run("time=\"x\" level=info msg=\"Deleting blob: y\"").output
-        ),
+        agrees(&certificate, &run("time=\"x\" level=info msg=\"Deleting blob: y\"").output),
         Agreement::Silent
     );
     let other = V28.replace("deletion: {f}", "deletion: {c}");
     assert_eq!(
         agrees(&certificate, &run(&other).output),
-        Agreement::Differs {
-            unannounced: vec![digest('c')],
-            left: vec![digest('f')]
-        }
+        Agreement::Differs { unannounced: vec![digest('c')], left: vec![digest('f')] }
     );
 }

@@ -9,29 +9,15 @@ use super::Session;
 pub(crate) async fn run(session: &Session, ls: Ls) -> anyhow::Result<u8> {
     let hosts = super::hosts(ls.patterns.iter());
     let registry = session.registry(&hosts, &ls.access).await?;
-    let scope = if ls.patterns.is_empty() {
-        Scope::Whole
-    } else {
-        Scope::Matching(&ls.patterns)
-    };
+    let scope = if ls.patterns.is_empty() { Scope::Whole } else { Scope::Matching(&ls.patterns) };
     let wants_details = !ls.quiet || ls.output.format == Format::Json;
     let covers = |repository: &_, tag: &_| {
         wants_details
             && (ls.patterns.is_empty() || ls.patterns.iter().any(|pattern| pattern.covers(repository, tag)))
     };
-    let wanted = Wanted {
-        scope,
-        digests: Vec::new(),
-        facts: &covers,
-    };
-    let snapshot = session
-        .unless_cancelled(snapshot::take(&registry, &wanted, &session.ui))
-        .await?;
-    let listing = Listing {
-        snapshot: &snapshot,
-        patterns: &ls.patterns,
-        now: session.settings.now,
-    };
+    let wanted = Wanted { scope, digests: Vec::new(), facts: &covers };
+    let snapshot = session.unless_cancelled(snapshot::take(&registry, &wanted, &session.ui)).await?;
+    let listing = Listing { snapshot: &snapshot, patterns: &ls.patterns, now: session.settings.now };
     match ls.output.format {
         Format::Json => session.ui.data(&format!("{:#}\n", listing.document())),
         Format::Table if ls.quiet => session.ui.data(&listing.references()),
@@ -42,5 +28,5 @@ pub(crate) async fn run(session: &Session, ls: Ls) -> anyhow::Result<u8> {
         session.ui.warn(&sentence);
         is_complete = false;
     }
-    Ok(if is_complete { 0 } else { 1 })
+    Ok(u8::from(!is_complete))
 }

@@ -1,6 +1,7 @@
 //! What every command begins with: the registry that is meant, a connection to it, and the container it runs in.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::OnceCell;
@@ -13,7 +14,7 @@ use crate::credentials;
 use crate::engine::{Engine, Found};
 use crate::error::{Failure, Kind};
 use crate::model::RegistryAddress;
-use crate::registry::{self, Registry};
+use crate::registry::{self, Registry, Trace};
 use crate::site::Site;
 use crate::ui::Ui;
 
@@ -37,12 +38,7 @@ pub(crate) enum Place {
 
 impl Session {
     pub(crate) fn new(settings: Settings, ui: Ui, cancel: Cancel) -> Self {
-        Self {
-            settings,
-            ui,
-            cancel,
-            engine: OnceCell::new(),
-        }
+        Self { settings, ui, cancel, engine: OnceCell::new() }
     }
 
     /// Work that may be given up at any moment: nothing has been changed yet, or no more will be.
@@ -66,9 +62,7 @@ impl Session {
 
     /// The engine, connected to once.
     pub(crate) async fn engine(&self) -> anyhow::Result<&Engine> {
-        self.engine
-            .get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint)))
-            .await
+        self.engine.get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint))).await
     }
 
     /// A connection to the registry that the arguments, the flags or the surroundings mean.
@@ -78,7 +72,38 @@ impl Session {
         access: &cli::Access,
     ) -> anyhow::Result<Registry> {
         let address = self.address(arguments, access).await?;
-        self.unless_cancelled(self.connect(&address, access)).await
+        match self.unless_cancelled(self.connect(&address, access)).await {
+            Err(error) if is_unreachable(&error) => self.recover(&address, access, error).await,
+            connected => connected,
+        }
+    }
+
+    /// A registry that cannot be reached may be what a killed run left stopped.
+    async fn recover(
+        &self,
+        address: &RegistryAddress,
+        access: &cli::Access,
+        error: anyhow::Error,
+    ) -> anyhow::Result<Registry> {
+        const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+        let Ok(engine) = self.engine().await else { return Err(error) };
+        let recovered = self.unless_cancelled(engine.recover()).await?;
+        if let Some(busy) = recovered.at_work.into_values().next() {
+            return Err(error.context(busy));
+        }
+        if recovered.done.is_empty() {
+            return Err(error);
+        }
+        recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
+        let asked = Instant::now();
+        loop {
+            match self.unless_cancelled(self.connect(address, access)).await {
+                Err(error) if is_unreachable(&error) && asked.elapsed() < ANSWERS_WITHIN => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                connected => return connected,
+            }
+        }
     }
 
     pub(crate) async fn connect(
@@ -88,6 +113,7 @@ impl Session {
     ) -> anyhow::Result<Registry> {
         let variable = self.settings.docker_auth_config.as_ref();
         let credentials = credentials::find(&self.settings.docker_config, variable, address.host()).await?;
+        let ui = self.ui.clone();
         let access = registry::Access {
             address: address.clone(),
             credentials,
@@ -95,6 +121,7 @@ impl Session {
             certificates: Some(Path::new(CERTIFICATES).join(address.host())),
             concurrency: access.concurrency.into(),
             timeouts: registry::Timeouts::default(),
+            trace: Trace::new(move |line| ui.debug(|| line.to_owned())),
         };
         Ok(Registry::connect(&access).await?)
     }
@@ -117,21 +144,15 @@ impl Session {
         access: &cli::Access,
     ) -> anyhow::Result<RegistryAddress> {
         let configured = self.configured()?;
-        let places = Places {
-            arguments,
-            flag: access.registry.as_ref(),
-            configured: configured.as_ref(),
-        };
+        let places = Places { arguments, flag: access.registry.as_ref(), configured: configured.as_ref() };
         if let Some(address) = choose::said(&places)? {
             return Ok(address);
         }
         let engine_said = match self.engine().await {
             Ok(engine) => {
                 let candidates = self.on_engine(engine, access.container.as_deref()).await?;
-                if let Some(address) = choose::only(candidates, "registry containers on this engine")? {
-                    self.ui.say(&format!(
-                        "Using the registry at {address}, the only one on this engine"
-                    ));
+                if let Some(address) = choose::only(&candidates, "registry containers on this engine")? {
+                    self.ui.say(&format!("Using the registry at {address}, the only one on this engine"));
                     return Ok(address);
                 }
                 None
@@ -140,7 +161,7 @@ impl Session {
             Err(error) => Some(format!("{error:#}")),
         };
         let logins = choose::private_logins(self.settings.docker_config.private_registries());
-        match choose::only(logins, "logins to private registries in the Docker config")? {
+        match choose::only(&logins, "logins to private registries in the Docker config")? {
             Some(address) => {
                 self.ui.say(&format!(
                     "Using the registry at {address}, the only private login in the Docker config"
@@ -164,10 +185,7 @@ impl Session {
     }
 
     async fn on_engine(&self, engine: &Engine, container: Option<&str>) -> anyhow::Result<Vec<Candidate>> {
-        let found = engine
-            .registry_containers()
-            .await
-            .context("look for registry containers")?;
+        let found = engine.registry_containers().await.context("look for registry containers")?;
         let candidates = found
             .into_iter()
             .filter(|found| container.is_none_or(|named| found.name == named || found.id.starts_with(named)));
@@ -185,26 +203,25 @@ impl Session {
     /// The container of the registry, for a command that needs it. What was picked and why is said.
     pub(crate) async fn place(&self, registry: &Registry, access: &cli::Access) -> anyhow::Result<Place> {
         let engine = self.engine().await?;
-        match engine
-            .find_registry(Some(registry.address()), access.container.as_deref())
-            .await?
-        {
+        match engine.find_registry(Some(registry.address()), access.container.as_deref()).await? {
             Found::Container(container) => {
                 let container = *container;
                 self.ui.say(&format!(
-                    "Registry container: `{}` ({})",
-                    container.name, container.picked_because
+                    "Registry container: `{}` of image {} ({})",
+                    container.name, container.image_name, container.picked_because
                 ));
                 let store = engine.store_configuration(&container).await?;
                 let published = engine.published_address(&container).await?;
-                Ok(Place::Here(Box::new(Site {
-                    engine: engine.clone(),
-                    container,
-                    store,
-                    published,
-                })))
+                Ok(Place::Here(Box::new(Site { engine: engine.clone(), container, store, published })))
             }
             Found::None { why } => Ok(Place::Elsewhere(why)),
         }
     }
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    let answer = error.downcast_ref::<registry::Error>();
+    answer.is_some_and(|answer| {
+        matches!(answer.kind(), registry::Kind::Unreachable | registry::Kind::Transient)
+    })
 }

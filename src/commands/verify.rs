@@ -15,25 +15,15 @@ pub(super) const DIFFERS: u8 = 5;
 pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<u8> {
     let hosts = super::hosts(arguments.patterns.iter());
     let registry = session.registry(&hosts, &arguments.access).await?;
-    let scope = if arguments.patterns.is_empty() {
-        Scope::Whole
-    } else {
-        Scope::Matching(&arguments.patterns)
-    };
-    let wanted = Wanted {
-        scope,
-        digests: Vec::new(),
-        facts: &|_, _| false,
-    };
+    let scope =
+        if arguments.patterns.is_empty() { Scope::Whole } else { Scope::Matching(&arguments.patterns) };
+    let wanted = Wanted { scope, digests: Vec::new(), facts: &|_, _| false };
     let verified = session
         .unless_cancelled(async {
             let mut snapshot = snapshot::take(&registry, &wanted, &session.ui).await?;
             snapshot.narrow(|repository, tag| {
                 arguments.patterns.is_empty()
-                    || arguments
-                        .patterns
-                        .iter()
-                        .any(|pattern| pattern.covers(repository, tag))
+                    || arguments.patterns.iter().any(|pattern| pattern.covers(repository, tag))
             });
             anyhow::Ok(verify::check(&registry, &snapshot, &session.ui).await)
         })

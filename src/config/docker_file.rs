@@ -70,14 +70,8 @@ impl DockerConfig {
 
     /// The registries somebody logged in to or named a helper for, without Docker Hub.
     pub(crate) fn private_registries(&self) -> BTreeSet<&str> {
-        let hosts = self
-            .auths
-            .keys()
-            .chain(self.cred_helpers.keys())
-            .map(|key| host_of_key(key));
-        hosts
-            .filter(|host| !host.is_empty() && !is_docker_hub(host))
-            .collect()
+        let hosts = self.auths.keys().chain(self.cred_helpers.keys()).map(|key| host_of_key(key));
+        hosts.filter(|host| !host.is_empty() && !is_docker_hub(host)).collect()
     }
 
     fn check_plugin_settings(&self, path: &Path) -> Result<()> {
@@ -94,11 +88,7 @@ impl DockerConfig {
         } else {
             "put its value in double quotes: Docker allows only strings there".to_owned()
         };
-        Err(
-            Failure::failed(format!("`{key}` in `{}` has the wrong type", path.display()))
-                .hint(mend)
-                .into(),
-        )
+        Err(Failure::failed(format!("`{key}` in `{}` has the wrong type", path.display())).hint(mend).into())
     }
 }
 
@@ -107,11 +97,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(content: &'a [u8], name: &str) -> Re
     serde_json::from_slice(content).map_err(|error| {
         // The text of a syntax error is about JSON alone; that of a wrong type quotes the value.
         let what = if error.is_data() {
-            format!(
-                "is not what Docker writes at line {} column {}",
-                error.line(),
-                error.column()
-            )
+            format!("is not what Docker writes at line {} column {}", error.line(), error.column())
         } else {
             format!("is not valid JSON: {error}")
         };

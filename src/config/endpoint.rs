@@ -64,11 +64,8 @@ impl Endpoint {
         };
         let (address, shown, is_tls) = if name == DEFAULT_CONTEXT {
             let address = host.or(host_variable).unwrap_or_default().trim().to_owned();
-            let shown = if address.is_empty() {
-                "the default engine".to_owned()
-            } else {
-                printable(&address)
-            };
+            let shown =
+                if address.is_empty() { "the default engine".to_owned() } else { printable(&address) };
             (address, shown, is_tls(globals, environment))
         } else {
             let address = host_of_context(config_directory, name)?;
@@ -101,9 +98,7 @@ fn plain_socket(address: &str) -> Option<PathBuf> {
 fn is_tls(globals: &Globals, environment: &Environment) -> bool {
     globals.tlsverify.is_some()
         || environment.variable("DOCKER_TLS_VERIFY").is_some()
-        || globals
-            .tls
-            .unwrap_or_else(|| environment.variable("DOCKER_TLS").is_some())
+        || globals.tls.unwrap_or_else(|| environment.variable("DOCKER_TLS").is_some())
 }
 
 #[derive(Deserialize, Default)]
@@ -126,10 +121,7 @@ struct ContextEndpoint {
 
 fn host_of_context(config_directory: &Path, name: &str) -> Result<String> {
     let id = Digest::of(name.as_bytes());
-    let path = config_directory
-        .join("contexts/meta")
-        .join(id.hex())
-        .join("meta.json");
+    let path = config_directory.join("contexts/meta").join(id.hex()).join("meta.json");
     let content = match fs::read(&path) {
         Ok(content) => content,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -141,10 +133,8 @@ fn host_of_context(config_directory: &Path, name: &str) -> Result<String> {
     };
     let file: ContextFile =
         super::docker_file::parse(&content, &format!("`{}`", path.display())).map_err(|failure| {
-            failure.hint(format!(
-                "create the context `{}` anew with `docker context create`",
-                printable(name)
-            ))
+            failure
+                .hint(format!("create the context `{}` anew with `docker context create`", printable(name)))
         })?;
     Ok(file.endpoints.docker.host)
 }
@@ -153,24 +143,18 @@ fn host_of_context(config_directory: &Path, name: &str) -> Result<String> {
 /// path in that variable; started as `docker` it would start itself without end.
 fn docker_program(environment: &Environment) -> OsString {
     let given = environment.variable("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND");
-    given
-        .filter(|given| !is_own_program(given, environment))
-        .unwrap_or(OsStr::new("docker"))
-        .to_owned()
+    given.filter(|given| !is_own_program(given, environment)).unwrap_or(OsStr::new("docker")).to_owned()
 }
 
 fn is_own_program(program: &OsStr, environment: &Environment) -> bool {
     let path = Path::new(program);
-    let is_named_so = path
-        .file_stem()
-        .is_some_and(|name| name.to_string_lossy().starts_with("docker-registry"));
-    let is_same_file = match (
-        path.canonicalize(),
-        environment.own_program.as_ref().map(|own| own.canonicalize()),
-    ) {
-        (Ok(program), Some(Ok(own))) => program == own,
-        _ => false,
-    };
+    let is_named_so =
+        path.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("docker-registry"));
+    let is_same_file =
+        match (path.canonicalize(), environment.own_program.as_ref().map(|own| own.canonicalize())) {
+            (Ok(program), Some(Ok(own))) => program == own,
+            _ => false,
+        };
     is_named_so || is_same_file
 }
 

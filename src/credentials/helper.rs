@@ -33,10 +33,7 @@ pub(super) async fn ask(
     helpers: &Helpers<'_>,
 ) -> Result<Option<Credentials>> {
     // The name becomes part of a program's name: it must not lead anywhere else.
-    if !name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-    {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
         return Err(Failure::failed(format!(
             "`{}` in {} is not the name of a credential helper",
             printable(name),
@@ -54,9 +51,7 @@ pub(super) async fn ask(
                 "the credential helper `{program}` did not answer within {} s",
                 helpers.limit.as_secs()
             ))
-            .hint(format!(
-                "see whether it waits for a key store to be unlocked: `{program} list`"
-            ))
+            .hint(format!("see whether it waits for a key store to be unlocked: `{program} list`"))
             .into());
         }
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
@@ -83,12 +78,7 @@ pub(super) async fn ask(
 
 async fn run(program: &str, key: &str, helpers: &Helpers<'_>) -> std::io::Result<Output> {
     let mut command = Command::new(program);
-    command
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     if let Some(path) = helpers.path {
         command.env("PATH", path);
     }
@@ -115,22 +105,14 @@ fn understood(stdout: &[u8], program: &str) -> Result<Option<Credentials>> {
     Ok(match username.as_str() {
         _ if secret.expose().is_empty() && username.is_empty() => None,
         TOKEN_USER => Some(Credentials::IdentityToken(secret)),
-        _ => Some(Credentials::Basic {
-            username,
-            password: secret,
-        }),
+        _ => Some(Credentials::Basic { username, password: secret }),
     })
 }
 
 fn failed(program: &str, output: &Output) -> anyhow::Error {
     let said = [&output.stdout, &output.stderr].map(|bytes| printable(String::from_utf8_lossy(bytes).trim()));
-    let said = said
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or_else(|| output.status.to_string());
+    let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string());
     Failure::failed(format!("the credential helper `{program}` failed: {said}"))
-        .hint(format!(
-            "try it with `{program} list`, or log in again with `docker login`"
-        ))
+        .hint(format!("try it with `{program} list`, or log in again with `docker login`"))
         .into()
 }

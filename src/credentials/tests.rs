@@ -8,10 +8,7 @@ fn config(text: &str) -> DockerConfig {
 }
 
 fn basic(username: &str, password: &str) -> Credentials {
-    Credentials::Basic {
-        username: username.to_owned(),
-        password: password.into(),
-    }
+    Credentials::Basic { username: username.to_owned(), password: password.into() }
 }
 
 /// Looks `host` up with the helpers of a folder.
@@ -21,10 +18,7 @@ async fn look_up(
     host: &str,
     path: &str,
 ) -> Result<Option<Credentials>> {
-    let helpers = Helpers {
-        path: Some(path.as_ref()),
-        limit: LIMIT,
-    };
+    let helpers = Helpers { path: Some(path.as_ref()), limit: LIMIT };
     let variable = variable.map(Secret::from);
     find_with(&config(config_text), variable.as_ref(), host, &helpers).await
 }
@@ -39,26 +33,10 @@ async fn every_form_of_an_entry_and_its_key() {
     let padded = encoded("u:p\0\0");
     let unpadded = auth.trim_end_matches('=');
     let rows = [
-        (
-            format!(r#"{{"auths":{{"r:5000":{{"auth":"{auth}"}}}}}}"#),
-            "r:5000",
-            Some(basic("u", "p:q")),
-        ),
-        (
-            format!(r#"{{"auths":{{"r:5000":{{"auth":"{unpadded}\n"}}}}}}"#),
-            "r:5000",
-            Some(basic("u", "p:q")),
-        ),
-        (
-            format!(r#"{{"auths":{{"r":{{"auth":"{padded}"}}}}}}"#),
-            "r",
-            Some(basic("u", "p")),
-        ),
-        (
-            r#"{"auths":{"r":{"username":"u","password":"p"}}}"#.into(),
-            "r",
-            Some(basic("u", "p")),
-        ),
+        (format!(r#"{{"auths":{{"r:5000":{{"auth":"{auth}"}}}}}}"#), "r:5000", Some(basic("u", "p:q"))),
+        (format!(r#"{{"auths":{{"r:5000":{{"auth":"{unpadded}\n"}}}}}}"#), "r:5000", Some(basic("u", "p:q"))),
+        (format!(r#"{{"auths":{{"r":{{"auth":"{padded}"}}}}}}"#), "r", Some(basic("u", "p"))),
+        (r#"{"auths":{"r":{"username":"u","password":"p"}}}"#.into(), "r", Some(basic("u", "p"))),
         // `auth` counts when both are there.
         (
             format!(r#"{{"auths":{{"r":{{"auth":"{auth}","username":"x","password":"y"}}}}}}"#),
@@ -67,10 +45,7 @@ async fn every_form_of_an_entry_and_its_key() {
         ),
         // `docker login` writes an identity token beside an `auth` without a password.
         (
-            format!(
-                r#"{{"auths":{{"r":{{"auth":"{}","identitytoken":"i"}}}}}}"#,
-                encoded("u:")
-            ),
+            format!(r#"{{"auths":{{"r":{{"auth":"{}","identitytoken":"i"}}}}}}"#, encoded("u:")),
             "r",
             Some(Credentials::IdentityToken("i".into())),
         ),
@@ -80,11 +55,7 @@ async fn every_form_of_an_entry_and_its_key() {
             Some(Credentials::RegistryToken("t".into())),
         ),
         (r#"{"auths":{"r":{}}}"#.into(), "r", None),
-        (
-            r#"{"auths":{"r":{"auth":"","identitytoken":""}}}"#.into(),
-            "r",
-            None,
-        ),
+        (r#"{"auths":{"r":{"auth":"","identitytoken":""}}}"#.into(), "r", None),
         ("{}".into(), "r", None),
         // Keys: exact, then by host; the port is part of it.
         (
@@ -92,11 +63,7 @@ async fn every_form_of_an_entry_and_its_key() {
             "r:5000",
             Some(basic("u", "p:q")),
         ),
-        (
-            format!(r#"{{"auths":{{"https://r/v2/x":{{"auth":"{auth}"}}}}}}"#),
-            "r",
-            Some(basic("u", "p:q")),
-        ),
+        (format!(r#"{{"auths":{{"https://r/v2/x":{{"auth":"{auth}"}}}}}}"#), "r", Some(basic("u", "p:q"))),
         (
             format!(r#"{{"auths":{{"Registry.Example":{{"auth":"{auth}"}}}}}}"#),
             "registry.example",
@@ -107,16 +74,8 @@ async fn every_form_of_an_entry_and_its_key() {
             "r",
             Some(basic("u", "p:q")),
         ),
-        (
-            format!(r#"{{"auths":{{"r":{{"auth":"{auth}"}}}}}}"#),
-            "r:5000",
-            None,
-        ),
-        (
-            format!(r#"{{"auths":{{"r:5000":{{"auth":"{auth}"}}}}}}"#),
-            "r",
-            None,
-        ),
+        (format!(r#"{{"auths":{{"r":{{"auth":"{auth}"}}}}}}"#), "r:5000", None),
+        (format!(r#"{{"auths":{{"r:5000":{{"auth":"{auth}"}}}}}}"#), "r", None),
         (
             format!(r#"{{"auths":{{"https://index.docker.io/v1/":{{"auth":"{auth}"}}}}}}"#),
             "docker.io",
@@ -129,36 +88,21 @@ async fn every_form_of_an_entry_and_its_key() {
         ),
     ];
     for (config, host, expected) in rows {
-        assert_eq!(
-            look_up(&config, None, host, "").await.unwrap(),
-            expected,
-            "{host} in {config}"
-        );
+        assert_eq!(look_up(&config, None, host, "").await.unwrap(), expected, "{host} in {config}");
     }
 }
 
 #[tokio::test]
 async fn a_malformed_auth_names_the_key_and_not_the_secret() {
-    for auth in [
-        "planted!",
-        &encoded("planted-without-colon"),
-        &encoded(":planted"),
-        "/w==",
-    ] {
+    for auth in ["planted!", &encoded("planted-without-colon"), &encoded(":planted"), "/w=="] {
         let config = format!(
             r#"{{"auths":{{"https://r:5000/v2/":{{"auth":"{auth}"}},"fine":{{"auth":"{}"}}}}}}"#,
             encoded("u:p")
         );
         let text = describe(&look_up(&config, None, "r:5000", "").await.unwrap_err());
-        assert!(
-            text.contains("`https://r:5000/v2/`") && text.contains("docker login r:5000"),
-            "{text}"
-        );
+        assert!(text.contains("`https://r:5000/v2/`") && text.contains("docker login r:5000"), "{text}");
         assert!(!text.contains("planted") && !text.contains(auth), "{text}");
-        assert!(
-            look_up(&config, None, "fine", "").await.unwrap().is_some(),
-            "another entry does not matter"
-        );
+        assert!(look_up(&config, None, "fine", "").await.unwrap().is_some(), "another entry does not matter");
     }
 }
 
@@ -174,10 +118,7 @@ async fn the_variable_comes_first_and_is_named_when_malformed() {
     assert_eq!(found("s").await.unwrap(), Some(basic("file", "p")));
     for variable in ["planted", r#"{"auths": "planted"}"#] {
         let text = describe(&look_up(&in_file, Some(variable), "s", "").await.unwrap_err());
-        assert!(
-            text.contains("DOCKER_AUTH_CONFIG") && text.contains("hint: "),
-            "{text}"
-        );
+        assert!(text.contains("DOCKER_AUTH_CONFIG") && text.contains("hint: "), "{text}");
         assert!(!text.contains("planted"), "{text}");
     }
 }
@@ -186,10 +127,7 @@ async fn the_variable_comes_first_and_is_named_when_malformed() {
 fn no_secret_can_be_printed() {
     let secret = Secret::from("planted");
     let all = [
-        Credentials::Basic {
-            username: "user".into(),
-            password: secret.clone(),
-        },
+        Credentials::Basic { username: "user".into(), password: secret.clone() },
         Credentials::IdentityToken(secret.clone()),
         Credentials::RegistryToken(secret.clone()),
     ];
@@ -198,10 +136,7 @@ fn no_secret_can_be_printed() {
     )
     .unwrap();
     let printed = format!("{secret:?} {all:?} {all:#?} {entry:?} {entry:#?}");
-    assert!(
-        printed.contains("Secret(****)") && !printed.contains("planted"),
-        "{printed}"
-    );
+    assert!(printed.contains("Secret(****)") && !printed.contains("planted"), "{printed}");
 }
 
 #[cfg(unix)]
@@ -232,36 +167,21 @@ mod helpers {
         let found = |host| look_up(&config, None, host, &path);
         assert_eq!(found("r:5000").await.unwrap(), Some(basic("r:5000", "one")));
         assert_eq!(found("other").await.unwrap(), Some(basic("other", "all")));
-        assert_eq!(
-            found("docker.io").await.unwrap(),
-            Some(basic("https://index.docker.io/v1/", "all"))
-        );
-        assert_eq!(
-            found("file").await.unwrap(),
-            Some(basic("u", "p")),
-            "an empty name means the file"
-        );
+        assert_eq!(found("docker.io").await.unwrap(), Some(basic("https://index.docker.io/v1/", "all")));
+        assert_eq!(found("file").await.unwrap(), Some(basic("u", "p")), "an empty name means the file");
     }
 
     #[tokio::test]
     async fn a_token_user_means_an_identity_token_and_not_found_means_anonymous() {
         let (_folder, path) = path_with(&[
-            (
-                "token",
-                r#"printf '{"ServerURL":"r","Username":"<token>","Secret":"planted"}'"#,
-            ),
+            ("token", r#"printf '{"ServerURL":"r","Username":"<token>","Secret":"planted"}'"#),
             ("none", "echo 'credentials not found in native keychain'; exit 1"),
             ("empty", r#"printf '{"ServerURL":"","Username":"","Secret":""}'"#),
         ]);
         let found = async |name: &str| {
-            look_up(&format!(r#"{{"credsStore":"{name}"}}"#), None, "r", &path)
-                .await
-                .unwrap()
+            look_up(&format!(r#"{{"credsStore":"{name}"}}"#), None, "r", &path).await.unwrap()
         };
-        assert_eq!(
-            found("token").await,
-            Some(Credentials::IdentityToken("planted".into()))
-        );
+        assert_eq!(found("token").await, Some(Credentials::IdentityToken("planted".into())));
         assert_eq!(found("none").await, None);
         assert_eq!(found("empty").await, None);
     }
@@ -276,56 +196,31 @@ mod helpers {
             ("wrong", r#"printf '{"Username":"u","Secret":["planted"]}'"#),
         ]);
         for (name, expected, hint) in [
-            (
-                "absent",
-                "`docker-credential-absent` cannot be started",
-                "take credsStore out of config.json",
-            ),
-            (
-                "fails",
-                "failed: pass not initialized\u{fffd}[2J",
-                "docker-credential-fails list",
-            ),
+            ("absent", "`docker-credential-absent` cannot be started", "take credsStore out of config.json"),
+            ("fails", "failed: pass not initialized\u{fffd}[2J", "docker-credential-fails list"),
             ("stderr", "failed: no display", "docker login"),
             ("silent", "failed: exit status: 5", "docker login"),
             ("garbage", "answered something else", "up to date"),
             ("wrong", "answered something else", "up to date"),
-            (
-                "../evil",
-                "is not the name of a credential helper",
-                "after `docker-credential-`",
-            ),
-            (
-                "a b",
-                "is not the name of a credential helper",
-                "after `docker-credential-`",
-            ),
+            ("../evil", "is not the name of a credential helper", "after `docker-credential-`"),
+            ("a b", "is not the name of a credential helper", "after `docker-credential-`"),
         ] {
-            let error = look_up(&format!(r#"{{"credsStore":"{name}"}}"#), None, "r", &path)
-                .await
-                .unwrap_err();
+            let error =
+                look_up(&format!(r#"{{"credsStore":"{name}"}}"#), None, "r", &path).await.unwrap_err();
             let text = describe(&error);
             assert!(
                 text.contains(expected) && text.contains("hint: ") && text.contains(hint),
                 "{name}: {text}"
             );
-            assert!(
-                !text.contains("planted") && !text.contains('\u{1b}'),
-                "{name}: {text}"
-            );
+            assert!(!text.contains("planted") && !text.contains('\u{1b}'), "{name}: {text}");
         }
     }
 
     #[tokio::test]
     async fn a_helper_that_hangs_is_ended() {
         let (_folder, path) = path_with(&[("hangs", "exec sleep 20")]);
-        let helpers = Helpers {
-            path: Some(path.as_ref()),
-            limit: Duration::from_millis(100),
-        };
-        let error = find_with(&config(r#"{"credsStore":"hangs"}"#), None, "r", &helpers)
-            .await
-            .unwrap_err();
+        let helpers = Helpers { path: Some(path.as_ref()), limit: Duration::from_millis(100) };
+        let error = find_with(&config(r#"{"credsStore":"hangs"}"#), None, "r", &helpers).await.unwrap_err();
         assert!(describe(&error).contains("did not answer within"), "{error}");
     }
 }

@@ -26,11 +26,7 @@ impl Engine {
     ) -> Result<StoreConfiguration> {
         let path = registry.configuration_path()?;
         let Some(file) = self.read_file(&registry.id, path).await? else {
-            bail!(
-                "the container `{}` has no file {}",
-                registry.name,
-                printable(path)
-            );
+            bail!("the container `{}` has no file {}", registry.name, printable(path));
         };
         let text = String::from_utf8(file).with_context(|| format!("read {} as text", printable(path)))?;
         StoreConfiguration::parse(&text, &registry.environment)
@@ -47,9 +43,7 @@ impl Engine {
         let root = root.trim_end_matches('/');
         let path = format!("{root}/{STORE}/repositories/{repository}/_manifests/tags");
         let tags = self.stream_archive(&registry.id, path, read_tags).await;
-        Ok(tags
-            .with_context(|| format!("read the tags of `{repository}` in the store"))?
-            .unwrap_or_default())
+        Ok(tags.with_context(|| format!("read the tags of `{repository}` in the store"))?.unwrap_or_default())
     }
 
     /// A file's bytes, symbolic links followed; `None` if there is no such file.
@@ -87,11 +81,7 @@ impl Engine {
             ..Default::default()
         };
         self.docker
-            .upload_to_container(
-                container,
-                Some(options),
-                bollard::body_full(tar.into_inner()?.into()),
-            )
+            .upload_to_container(container, Some(options), bollard::body_full(tar.into_inner()?.into()))
             .await
             .with_context(|| format!("write {} in the container", printable(path)))
     }
@@ -131,10 +121,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     fn new(receiver: mpsc::Receiver<io::Result<Bytes>>) -> Self {
-        Self {
-            receiver,
-            current: Bytes::new(),
-        }
+        Self { receiver, current: Bytes::new() }
     }
 }
 
@@ -172,9 +159,7 @@ fn read_first(mut archive: Archive<impl Read>) -> io::Result<Option<Content>> {
             Ok(Some(Content::File(bytes)))
         }
         EntryType::Symlink => {
-            let target = entry
-                .link_name()?
-                .map(|target| target.to_string_lossy().into_owned());
+            let target = entry.link_name()?.map(|target| target.to_string_lossy().into_owned());
             Ok(target.map(Content::Link))
         }
         _ => Ok(None),
@@ -201,13 +186,9 @@ fn read_tags(mut archive: Archive<impl Read>) -> io::Result<BTreeMap<Tag, Digest
 fn current_link_of(path: &[u8]) -> Option<Tag> {
     let path = std::str::from_utf8(path).ok()?;
     let mut parts = path.trim_start_matches("./").split('/');
-    let (Some("tags"), Some(tag), Some("current"), Some("link"), None) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
+    let (Some("tags"), Some(tag), Some("current"), Some("link"), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     tag.parse().ok()
@@ -232,10 +213,7 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         let bytes = archive(&[
             ("tags/v1/current/link", &digest),
-            (
-                "tags/v1/index/sha256/aa/link",
-                &format!("sha256:{}", "b".repeat(64)),
-            ),
+            ("tags/v1/index/sha256/aa/link", &format!("sha256:{}", "b".repeat(64))),
             ("tags/empty/current/link", ""),
             ("tags/cut/current/link", &digest[..40]),
             ("tags/long/current/link", &"x".repeat(10_000)),

@@ -82,13 +82,9 @@ impl Collectors {
         let short = registry.id.get(..12).unwrap_or(&registry.id);
         let names = [Mode::Dry, Mode::Real].map(|mode| format!("registry-prune-{short}-{}", mode.suffix()));
         let collectors = Self { names };
-        engine
-            .create_collector(collectors.name(Mode::Dry), Mode::Dry, registry, store)
-            .await?;
+        engine.create_collector(collectors.name(Mode::Dry), Mode::Dry, registry, store).await?;
         let rest = async {
-            engine
-                .create_collector(collectors.name(Mode::Real), Mode::Real, registry, store)
-                .await?;
+            engine.create_collector(collectors.name(Mode::Real), Mode::Real, registry, store).await?;
             collectors.give_configuration(engine, registry).await
         };
         match rest.await {
@@ -132,20 +128,17 @@ impl Engine {
     ) -> Result<()> {
         let owner = Owner::this_process().map(|owner| owner.label());
         let body = body(mode, registry, store, owner.as_deref())?;
-        let options = CreateContainerOptions {
-            name: Some(name.to_owned()),
-            ..Default::default()
-        };
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
         let doing = || format!("create the container `{name}` for the collection");
         match self.docker.create_container(Some(options), body).await {
             Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(409) => Err(Failure::refused(format!(
-                "another run is collecting: the container `{name}` exists"
-            ))
-            .hint(format!(
-                "wait for it; if no other run is alive, `docker rm -f {name}` removes what it left"
-            ))
-            .into()),
+            Err(error) if status(&error) == Some(409) => {
+                Err(Failure::refused(format!("another run is collecting: the container `{name}` exists"))
+                    .hint(format!(
+                        "wait for it; if no other run is alive, `docker rm -f {name}` removes what it left"
+                    ))
+                    .into())
+            }
             Err(error) if status(&error).is_some() => Err(error).with_context(doing),
             // The answer was lost, perhaps after the effect.
             Err(error) => match self.inspect(name).await {
@@ -156,11 +149,7 @@ impl Engine {
     }
 
     pub(super) async fn remove_collector(&self, name: &str) -> Result<()> {
-        let options = RemoveContainerOptions {
-            force: true,
-            v: false,
-            ..Default::default()
-        };
+        let options = RemoveContainerOptions { force: true, v: false, ..Default::default() };
         match self.docker.remove_container(name, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
@@ -190,18 +179,11 @@ impl Engine {
     async fn start_collector(&self, name: &str) -> Result<()> {
         const TRIES: u32 = 3;
         for remaining in (0..TRIES).rev() {
-            let Err(error) = self
-                .docker
-                .start_container(name, None::<StartContainerOptions>)
-                .await
-            else {
+            let Err(error) = self.docker.start_container(name, None::<StartContainerOptions>).await else {
                 return Ok(());
             };
-            let state = self
-                .inspect(name)
-                .await?
-                .and_then(|found| found.state)
-                .and_then(|state| state.status);
+            let state =
+                self.inspect(name).await?.and_then(|found| found.state).and_then(|state| state.status);
             let was_started = state.is_some_and(|state| state != ContainerStateStatusEnum::CREATED);
             let is_final = remaining == 0 || status(&error).is_some();
             match was_started {
@@ -249,11 +231,7 @@ impl Engine {
         const MOST_FAILURES: u32 = 3;
         let mut failures = 0;
         loop {
-            let options = LogsOptions {
-                stdout: true,
-                stderr: true,
-                ..Default::default()
-            };
+            let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
             let mut run = CollectorRun::default();
             let mut output = Output::new(|line: &str| run.output.read_line(line));
             let mut logs = std::pin::pin!(self.docker.logs(name, Some(options)));
@@ -292,21 +270,14 @@ fn body(
     let mut labels = HashMap::from([
         (ROLE.to_owned(), COLLECTOR.to_owned()),
         (REGISTRY.to_owned(), registry.id.clone()),
-        (
-            WAS_RUNNING.to_owned(),
-            (registry.state == State::Running).to_string(),
-        ),
+        (WAS_RUNNING.to_owned(), (registry.state == State::Running).to_string()),
     ]);
     labels.extend(owner.map(|owner| (OWNER.to_owned(), owner.to_owned())));
     let mut environment = registry.environment.as_engine_writes_it().to_vec();
     environment.push(LOG_LEVEL.to_owned());
     let host_config = HostConfig {
         volumes_from: Some(vec![registry.id.clone()]),
-        extra_hosts: registry
-            .confinement
-            .extra_hosts
-            .clone()
-            .filter(|_| network != "none"),
+        extra_hosts: registry.confinement.extra_hosts.clone().filter(|_| network != "none"),
         network_mode: Some(network),
         // The engine's defaults may be another driver, or rotate away the beginning.
         log_config: Some(HostConfigLogConfig {
@@ -325,19 +296,11 @@ fn body(
     Ok(ContainerCreateBody {
         image: Some(registry.image.clone()),
         entrypoint: Some(vec![registry.command.binary.clone()]),
-        cmd: Some(
-            mode.arguments(configuration)
-                .into_iter()
-                .map(ToOwned::to_owned)
-                .collect(),
-        ),
+        cmd: Some(mode.arguments(configuration).into_iter().map(ToOwned::to_owned).collect()),
         env: Some(environment),
         user: Some(registry.user.clone()),
         working_dir: Some(registry.working_dir.clone()),
-        healthcheck: Some(HealthConfig {
-            test: Some(vec!["NONE".to_owned()]),
-            ..Default::default()
-        }),
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         labels: Some(labels),
         host_config: Some(host_config),
         ..Default::default()
@@ -345,11 +308,5 @@ fn body(
 }
 
 fn label<'a>(found: &'a ContainerInspectResponse, name: &str) -> Option<&'a str> {
-    found
-        .config
-        .as_ref()?
-        .labels
-        .as_ref()?
-        .get(name)
-        .map(String::as_str)
+    found.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
 }

@@ -16,31 +16,20 @@ impl CommandLine {
     /// From the first word and the others; `from_environment` is the container's `REGISTRY_CONFIGURATION_PATH`, which
     /// the registry uses when its command line names no file.
     pub(super) fn parse(path: &str, arguments: &[String], from_environment: Option<&str>) -> Self {
-        let words = unfold_shell(
-            std::iter::once(path)
-                .chain(arguments.iter().map(String::as_str))
-                .collect(),
-        );
+        let words = unfold_shell(std::iter::once(path).chain(arguments.iter().map(String::as_str)).collect());
         let serve = words.iter().position(|&word| word == "serve");
         let candidates = match serve {
             Some(position) => &words[position + 1..],
             None => &words[1..],
         };
         let is_file = |word: &&&str| {
-            let has_extension = [".yml", ".yaml", ".json"]
-                .iter()
-                .any(|extension| word.ends_with(extension));
+            let has_extension = [".yml", ".yaml", ".json"].iter().any(|extension| word.ends_with(extension));
             !word.starts_with('-') && (has_extension || (serve.is_some() && word.starts_with('/')))
         };
         let before_serve = serve.and_then(|position| position.checked_sub(1));
         let binary = before_serve.map_or(words[0], |position| words[position]);
         Self {
-            binary: if is_registry_binary(binary) {
-                binary
-            } else {
-                BINARY
-            }
-            .to_owned(),
+            binary: if is_registry_binary(binary) { binary } else { BINARY }.to_owned(),
             configuration: candidates
                 .iter()
                 .find(is_file)
@@ -91,46 +80,18 @@ mod tests {
     #[test]
     fn the_usual_forms_name_binary_and_file() {
         for (words, binary, file) in [
-            (
-                "/entrypoint.sh /etc/docker/registry/config.yml",
-                "registry",
-                "/etc/docker/registry/config.yml",
-            ),
-            (
-                "/entrypoint.sh /etc/distribution/config.yml",
-                "registry",
-                "/etc/distribution/config.yml",
-            ),
+            ("/entrypoint.sh /etc/docker/registry/config.yml", "registry", "/etc/docker/registry/config.yml"),
+            ("/entrypoint.sh /etc/distribution/config.yml", "registry", "/etc/distribution/config.yml"),
             ("/entrypoint.sh serve /x.yml", "registry", "/x.yml"),
             ("/entrypoint.sh registry serve /x.yaml", "registry", "/x.yaml"),
-            (
-                "registry serve /etc/registry.conf",
-                "registry",
-                "/etc/registry.conf",
-            ),
+            ("registry serve /etc/registry.conf", "registry", "/etc/registry.conf"),
             ("/bin/registry serve /x.yml", "/bin/registry", "/x.yml"),
-            (
-                "/usr/bin/docker-registry serve --x /x.yml",
-                "/usr/bin/docker-registry",
-                "/x.yml",
-            ),
-            (
-                "/sbin/tini -- /bin/registry serve /x.yml",
-                "/bin/registry",
-                "/x.yml",
-            ),
+            ("/usr/bin/docker-registry serve --x /x.yml", "/usr/bin/docker-registry", "/x.yml"),
+            ("/sbin/tini -- /bin/registry serve /x.yml", "/bin/registry", "/x.yml"),
             ("/bin/sh -c exec~registry~serve~/x.yml", "registry", "/x.yml"),
-            (
-                "sh -c update-ca-certificates~&&~/entrypoint.sh~/x.yml",
-                "registry",
-                "/x.yml",
-            ),
+            ("sh -c update-ca-certificates~&&~/entrypoint.sh~/x.yml", "registry", "/x.yml"),
         ] {
-            assert_eq!(
-                parse(words),
-                (binary.to_owned(), Some(file.to_owned())),
-                "{words}"
-            );
+            assert_eq!(parse(words), (binary.to_owned(), Some(file.to_owned())), "{words}");
         }
     }
 

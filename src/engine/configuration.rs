@@ -58,10 +58,7 @@ impl StoreConfiguration {
 }
 
 fn text(value: Option<&Value>) -> Option<String> {
-    value
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .map(ToOwned::to_owned)
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
 }
 
 /// The section's one key that is not about something else names the driver.
@@ -152,9 +149,7 @@ health:
     }
 
     fn filesystem(root: &str) -> Driver {
-        Driver::Filesystem {
-            root: root.to_owned(),
-        }
+        Driver::Filesystem { root: root.to_owned() }
     }
 
     #[test]
@@ -204,33 +199,22 @@ health:
 
     #[test]
     fn a_driver_of_the_environment_replaces_that_of_the_file() {
-        let pairs = [
-            "REGISTRY_STORAGE_S3_BUCKET=b",
-            "REGISTRY_STORAGE=s3",
-            "REGISTRY_STORAGE_DELETE_ENABLED=yes",
-        ];
+        let pairs =
+            ["REGISTRY_STORAGE_S3_BUCKET=b", "REGISTRY_STORAGE=s3", "REGISTRY_STORAGE_DELETE_ENABLED=yes"];
         assert_eq!(parse(OFFICIAL_2, &pairs).driver, Driver::Other("s3".to_owned()));
         assert_eq!(
             parse(OFFICIAL_2, &["REGISTRY_STORAGE_S3_BUCKET=b"]).driver,
             Driver::Other("filesystem+s3".to_owned())
         );
-        assert_eq!(
-            parse("version: 0.1\nstorage: filesystem\n", &[]).driver,
-            filesystem("/var/lib/registry")
-        );
-        assert_eq!(
-            parse("version: 0.1\n", &[]).driver,
-            Driver::Other("none".to_owned())
-        );
+        assert_eq!(parse("version: 0.1\nstorage: filesystem\n", &[]).driver, filesystem("/var/lib/registry"));
+        assert_eq!(parse("version: 0.1\n", &[]).driver, Driver::Other("none".to_owned()));
     }
 
     #[test]
     fn the_read_only_variable_that_does_nothing_is_not_believed() {
         let nested = ["REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED=true"];
-        let file = OFFICIAL_2.replace(
-            "storage:\n",
-            "storage:\n  maintenance:\n    readonly:\n      enabled: false\n",
-        );
+        let file = OFFICIAL_2
+            .replace("storage:\n", "storage:\n  maintenance:\n    readonly:\n      enabled: false\n");
         assert!(!parse(&file, &nested).is_read_only);
     }
 

@@ -1,6 +1,6 @@
 //! The registry's container as the engine describes it, as far as a collection needs it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bollard::models::{ContainerInspectResponse, ContainerState, MountPoint};
@@ -20,7 +20,6 @@ pub(crate) struct RegistryContainer {
     pub(crate) environment: Environment,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) auto_remove: bool,
-    pub(crate) restart_policy: String,
     pub(crate) network_mode: String,
     /// A sentence for people: why this container and no other.
     pub(crate) picked_because: String,
@@ -87,9 +86,7 @@ impl Mount {
     /// With `nested`, a folder above or below counts too.
     pub(super) fn shares_files_with(&self, other: &Self, nested: bool) -> bool {
         let within = |inner: &str, outer: &str| {
-            inner
-                .strip_prefix(outer.trim_end_matches('/'))
-                .is_some_and(|rest| rest.starts_with('/'))
+            inner.strip_prefix(outer.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
         };
         !self.source.is_empty()
             && (self.source == other.source
@@ -98,8 +95,7 @@ impl Mount {
 
     fn covers(&self, path: &str) -> bool {
         let destination = self.destination.trim_end_matches('/');
-        path.strip_prefix(destination)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(destination).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -113,8 +109,7 @@ impl Environment {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.pairs()
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.pairs().find_map(|(key, value)| (key == name).then_some(value))
     }
 
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -128,9 +123,7 @@ impl Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.pairs().map(|(name, _)| name))
-            .finish()
+        f.debug_list().entries(self.pairs().map(|(name, _)| name)).finish()
     }
 }
 
@@ -157,17 +150,8 @@ impl RegistryContainer {
             state: State::from_engine(&state),
             command,
             environment,
-            mounts: found
-                .mounts
-                .unwrap_or_default()
-                .into_iter()
-                .map(Mount::from_engine)
-                .collect(),
+            mounts: found.mounts.unwrap_or_default().into_iter().map(Mount::from_engine).collect(),
             auto_remove: host.auto_remove.unwrap_or(false),
-            restart_policy: host
-                .restart_policy
-                .and_then(|policy| policy.name)
-                .map_or_else(String::new, |name| name.to_string()),
             network_mode: host.network_mode.unwrap_or_default(),
             picked_because,
             is_certain,
@@ -187,19 +171,14 @@ impl RegistryContainer {
     /// Why this container must not be stopped, if so: somebody else would act on its absence.
     pub(crate) fn refusal(&self) -> Option<Failure> {
         let refuse = |reason: String| {
-            Some(Failure::refused(format!(
-                "the registry's container `{}` {reason}",
-                self.name
-            )))
+            Some(Failure::refused(format!("the registry's container `{}` {reason}", self.name)))
         };
         if let Some((keeper, what)) = self.keeper() {
             return refuse(format!(
                 "is managed by {keeper} ({what}), which would replace it while it is stopped"
             ))
             .map(|failure| {
-                failure.hint(format!(
-                    "collect with {keeper}'s own means, or delete only with `--no-gc`"
-                ))
+                failure.hint(format!("collect with {keeper}'s own means, or delete only with `--no-gc`"))
             });
         }
         if self.auto_remove {
@@ -209,10 +188,7 @@ impl RegistryContainer {
         let (reason, mend) = match self.state {
             State::Running => return None,
             State::Paused => ("is paused", format!("`docker unpause {}` first", self.name)),
-            State::Restarting => (
-                "keeps restarting",
-                format!("`docker logs {}` says why", self.name),
-            ),
+            State::Restarting => ("keeps restarting", format!("`docker logs {}` says why", self.name)),
             State::Stopped => ("is not running", format!("`docker start {}` first", self.name)),
         };
         refuse(reason.to_owned()).map(|failure| failure.hint(mend))
@@ -226,9 +202,7 @@ impl RegistryContainer {
             ("io.kubernetes.pod.name", "Kubernetes"),
             ("com.hashicorp.nomad.alloc_id", "Nomad"),
         ];
-        KEEPERS
-            .iter()
-            .find_map(|(label, keeper)| Some((*keeper, self.labels.get(*label)?.as_str())))
+        KEEPERS.iter().find_map(|(label, keeper)| Some((*keeper, self.labels.get(*label)?.as_str())))
     }
 
     /// Whether `path` lies on a volume or bind mount, which a one-off container can share.
@@ -237,10 +211,7 @@ impl RegistryContainer {
     }
 
     pub(super) fn mount_of(&self, path: &str) -> Option<&Mount> {
-        self.mounts
-            .iter()
-            .filter(|mount| mount.covers(path))
-            .max_by_key(|mount| mount.destination.len())
+        self.mounts.iter().filter(|mount| mount.covers(path)).max_by_key(|mount| mount.destination.len())
     }
 
     /// The configuration file, or why a collection is impossible without knowing it.
@@ -258,16 +229,15 @@ impl RegistryContainer {
 /// A container for the tests of this module's neighbours.
 #[cfg(test)]
 pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> RegistryContainer {
+    use std::collections::HashMap;
+
     use bollard::models::{ContainerConfig, ContainerState};
     let mut found = ContainerInspectResponse {
         id: Some("0123456789ab".repeat(5)),
         name: Some("/registry".to_owned()),
         path: Some("/entrypoint.sh".to_owned()),
         args: Some(vec!["/etc/docker/registry/config.yml".to_owned()]),
-        state: Some(ContainerState {
-            running: Some(true),
-            ..Default::default()
-        }),
+        state: Some(ContainerState { running: Some(true), ..Default::default() }),
         config: Some(ContainerConfig {
             env: Some(vec!["REGISTRY_HTTP_SECRET=planted".to_owned()]),
             labels: Some(HashMap::new()),
@@ -287,6 +257,8 @@ pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> Regi
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn refusal(change: impl FnOnce(&mut ContainerInspectResponse)) -> Option<String> {
@@ -305,10 +277,8 @@ mod tests {
             "the registry's container `registry` is managed by Docker Swarm (reg), which would replace it while it is stopped"
         );
         let removed = refusal(|found| {
-            found.host_config = Some(bollard::models::HostConfig {
-                auto_remove: Some(true),
-                ..Default::default()
-            });
+            found.host_config =
+                Some(bollard::models::HostConfig { auto_remove: Some(true), ..Default::default() });
         });
         assert!(removed.unwrap().contains("--rm"));
         let stopped = refusal(|found| found.state.as_mut().unwrap().running = Some(false));

@@ -33,20 +33,13 @@ pub(super) fn transport(
 }
 
 async fn send(mut command: Command, mut request: BollardRequest) -> io::Result<Response<Incoming>> {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // A Ctrl-C at the terminal goes to the whole foreground group; the connection must outlive it.
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|error| {
         let program = command.as_std().get_program().display();
-        io::Error::new(
-            error.kind(),
-            format!("start `{program} system dial-stdio`: {error}"),
-        )
+        io::Error::new(error.kind(), format!("start `{program} system dial-stdio`: {error}"))
     })?;
     let stderr = Stderr::collect(child.stderr.take());
     let pipe = Pipe::new(child)?;
@@ -54,9 +47,7 @@ async fn send(mut command: Command, mut request: BollardRequest) -> io::Result<R
     // hyper writes the URI as it stands; servers expect the path alone, and the host in its header.
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>().map_err(io::Error::other)?;
-    request
-        .headers_mut()
-        .insert(HOST, HeaderValue::from_static("docker"));
+    request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
 
     let exchange = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(pipe)).await?;
@@ -80,11 +71,7 @@ struct Pipe {
 impl Pipe {
     fn new(mut child: Child) -> io::Result<Self> {
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(stdin), Some(stdout)) => Ok(Self {
-                stdin,
-                stdout,
-                _child: child,
-            }),
+            (Some(stdin), Some(stdout)) => Ok(Self { stdin, stdout, _child: child }),
             _ => Err(io::Error::other("the process has no pipes")),
         }
     }
@@ -135,10 +122,7 @@ impl Stderr {
             let mut head = Vec::new();
             let mut limited = stderr.take(Self::LONGEST);
             let _ = limited.read_to_end(&mut head).await;
-            shared
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push_str(&String::from_utf8_lossy(&head));
+            shared.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&head));
             // Read on, so that a talkative process is never blocked.
             let _ = tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await;
         });
@@ -147,16 +131,7 @@ impl Stderr {
 
     async fn explain(self, error: hyper::Error) -> io::Error {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.reader).await;
-        let text = self
-            .text
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .trim()
-            .to_owned();
-        if text.is_empty() {
-            io::Error::other(error)
-        } else {
-            io::Error::other(text)
-        }
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned();
+        if text.is_empty() { io::Error::other(error) } else { io::Error::other(text) }
     }
 }

@@ -34,18 +34,12 @@ impl Engine {
             ..Default::default()
         };
         let doing = || format!("run `{}` in the container", command.join(" "));
-        let exec = self
-            .docker
-            .create_exec(container, options)
-            .await
-            .with_context(doing)?;
+        let exec = self.docker.create_exec(container, options).await.with_context(doing)?;
         let started = self.docker.start_exec(&exec.id, None).await;
         let mut output = Output::new(on_line);
         let mut lost = None;
         match started {
-            Ok(StartExecResults::Attached {
-                output: mut stream, ..
-            }) => {
+            Ok(StartExecResults::Attached { output: mut stream, .. }) => {
                 while let Some(chunk) = stream.next().await {
                     match chunk {
                         Ok(chunk) => output.take_in(&chunk),
@@ -59,10 +53,7 @@ impl Engine {
         let exit_code = self.wait_for_exec(&exec.id).await.with_context(doing)?;
         match lost {
             Some(error) => Err(error).with_context(doing),
-            None => Ok(Finished {
-                exit_code,
-                stderr: output.finish(),
-            }),
+            None => Ok(Finished { exit_code, stderr: output.finish() }),
         }
     }
 
@@ -95,10 +86,7 @@ impl Engine {
         let mut kibibytes = None;
         let finished = self
             .exec(&registry.id, &["du", "-sk", &store], &[], |line| {
-                kibibytes = line
-                    .split_whitespace()
-                    .next()
-                    .and_then(|number| number.parse::<u64>().ok());
+                kibibytes = line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
             })
             .await
             .context("measure the store")?;

@@ -51,9 +51,7 @@ impl Engine {
         registry: &RegistryContainer,
     ) -> Result<Option<RegistryAddress>> {
         let containers = self.list(false, None).await?;
-        let own = containers
-            .iter()
-            .find(|container| container.id.as_deref() == Some(&registry.id));
+        let own = containers.iter().find(|container| container.id.as_deref() == Some(&registry.id));
         Ok(own.and_then(|container| published_address(container, self.host_name.as_deref())))
     }
 
@@ -71,26 +69,18 @@ impl Engine {
             Some(address) => self.place_of(address).await,
         };
         match pick(&containers, address, place) {
-            Pick::One {
-                id,
-                because,
-                is_certain,
-            } => self.inspect_registry(&id, because, is_certain).await,
+            Pick::One { id, because, is_certain } => self.inspect_registry(&id, because, is_certain).await,
             Pick::None { why } => Ok(Found::None { why }),
-            Pick::Several { names } => Err(Failure::refused(format!(
-                "several containers may be the registry: {}",
-                names.join(", ")
-            ))
-            .hint("name it with `--container NAME`")
-            .into()),
+            Pick::Several { names } => {
+                Err(Failure::refused(format!("several containers may be the registry: {}", names.join(", ")))
+                    .hint("name it with `--container NAME`")
+                    .into())
+            }
         }
     }
 
     async fn named(&self, name: &str) -> Result<Found> {
-        match self
-            .inspect_registry(name, "it was named".to_owned(), true)
-            .await?
-        {
+        match self.inspect_registry(name, "it was named".to_owned(), true).await? {
             Found::None { .. } => Err(Failure::failed(format!(
                 "the engine at {} has no container `{}`",
                 self.shown,
@@ -104,12 +94,10 @@ impl Engine {
 
     async fn inspect_registry(&self, id: &str, because: String, is_certain: bool) -> Result<Found> {
         Ok(match self.inspect(id).await? {
-            Some(found) => Found::Container(Box::new(RegistryContainer::from_engine(
-                found, because, is_certain,
-            ))),
-            None => Found::None {
-                why: format!("the container `{}` is gone", printable(id)),
-            },
+            Some(found) => {
+                Found::Container(Box::new(RegistryContainer::from_engine(found, because, is_certain)))
+            }
+            None => Found::None { why: format!("the container `{}` is gone", printable(id)) },
         })
     }
 
@@ -120,11 +108,7 @@ impl Engine {
             None => address.is_loopback() || is_address_of_this_machine(host).await,
         };
         // The loopback of this machine is not that of a remote engine, though a tunnel may join them.
-        if is_here {
-            Place::ThisEngine
-        } else {
-            Place::Elsewhere
-        }
+        if is_here { Place::ThisEngine } else { Place::Elsewhere }
     }
 }
 
@@ -134,9 +118,7 @@ async fn is_address_of_this_machine(host: &str) -> bool {
         Ok(found) => found.map(|address| address.ip()).collect(),
         Err(_) => return false,
     };
-    addresses
-        .iter()
-        .any(|address| UdpSocket::bind((*address, 0)).is_ok())
+    addresses.iter().any(|address| UdpSocket::bind((*address, 0)).is_ok())
 }
 
 /// Where the address leads, compared with where the engine runs.
@@ -150,24 +132,14 @@ enum Place {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Pick {
-    One {
-        id: String,
-        because: String,
-        is_certain: bool,
-    },
-    Several {
-        names: Vec<String>,
-    },
-    None {
-        why: String,
-    },
+    One { id: String, because: String, is_certain: bool },
+    Several { names: Vec<String> },
+    None { why: String },
 }
 
 fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, place: Place) -> Pick {
     let registries = |state_fits: fn(&ContainerSummary) -> bool| {
-        containers
-            .iter()
-            .filter(move |container| state_fits(container) && looks_like_registry(container))
+        containers.iter().filter(move |container| state_fits(container) && looks_like_registry(container))
     };
     let Some(address) = address else {
         let running: Vec<_> = registries(is_running).collect();
@@ -186,10 +158,7 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         .filter(|container| is_running(container) && publishes(container, address, port, is_local))
         .collect();
     let of_port = |_: &str| format!("it publishes port {port}");
-    let registries_at_port = publishers
-        .iter()
-        .copied()
-        .filter(|container| looks_like_registry(container));
+    let registries_at_port = publishers.iter().copied().filter(|container| looks_like_registry(container));
     if let Some(found) = one_of(&registries_at_port.collect::<Vec<_>>(), of_port, is_local) {
         return found;
     }
@@ -229,18 +198,12 @@ fn one_of(found: &[&ContainerSummary], because: impl Fn(&str) -> String, is_cert
             because: because(&name_of(one)),
             is_certain,
         }),
-        several => Some(Pick::Several {
-            names: several.iter().map(|one| name_of(one)).collect(),
-        }),
+        several => Some(Pick::Several { names: several.iter().map(|one| name_of(one)).collect() }),
     }
 }
 
 fn port_of(address: &RegistryAddress) -> u16 {
-    address.port().unwrap_or(if address.scheme == Some(Scheme::Http) {
-        80
-    } else {
-        443
-    })
+    address.port().unwrap_or(if address.scheme == Some(Scheme::Http) { 80 } else { 443 })
 }
 
 /// On another machine's address only the port can be compared.
@@ -250,10 +213,7 @@ fn publishes(container: &ContainerSummary, address: &RegistryAddress, port: u16,
             None => true,
             Some(ip) if ip.is_unspecified() => true,
             Some(ip) if ip.is_loopback() => address.is_loopback(),
-            Some(ip) => address
-                .hostname()
-                .parse()
-                .map_or(!address.is_loopback(), |host: IpAddr| host == ip),
+            Some(ip) => address.hostname().parse().map_or(!address.is_loopback(), |host: IpAddr| host == ip),
         };
         binding_port == port && (reaches || !is_local)
     })
@@ -262,43 +222,28 @@ fn publishes(container: &ContainerSummary, address: &RegistryAddress, port: u16,
 /// The host's side of the TCP ports: address (`None`: every one) and port.
 fn published(container: &ContainerSummary) -> impl Iterator<Item = (Option<IpAddr>, u16)> {
     tcp_ports(container).filter_map(|port| {
-        let address = port
-            .ip
-            .as_deref()
-            .filter(|ip| !ip.is_empty())
-            .and_then(|ip| ip.parse().ok());
+        let address = port.ip.as_deref().filter(|ip| !ip.is_empty()).and_then(|ip| ip.parse().ok());
         Some((address, port.public_port?))
     })
 }
 
 fn tcp_ports(container: &ContainerSummary) -> impl Iterator<Item = &PortSummary> {
     let ports = container.ports.as_deref().unwrap_or_default();
-    ports
-        .iter()
-        .filter(|port| matches!(port.typ, None | Some(PortSummaryTypeEnum::TCP)))
+    ports.iter().filter(|port| matches!(port.typ, None | Some(PortSummaryTypeEnum::TCP)))
 }
 
 /// The registry's own port is 5000 unless it was configured otherwise; 3.x publishes metrics on 5001.
 fn published_address(container: &ContainerSummary, engine_host: Option<&str>) -> Option<RegistryAddress> {
     const REGISTRY_PORT: u16 = 5000;
-    let mut ports: Vec<&PortSummary> = tcp_ports(container)
-        .filter(|port| port.public_port.is_some())
-        .collect();
-    ports.sort_by_key(|port| {
-        (
-            port.private_port != REGISTRY_PORT,
-            port.private_port,
-            port.ip.clone(),
-        )
-    });
+    let mut ports: Vec<&PortSummary> =
+        tcp_ports(container).filter(|port| port.public_port.is_some()).collect();
+    ports.sort_by_key(|port| (port.private_port != REGISTRY_PORT, port.private_port, port.ip.clone()));
     let port = ports.first()?;
     let binding = port.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
-    let specific = binding
-        .filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
-        .map(|ip| match ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        });
+    let specific = binding.filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).map(|ip| match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    });
     let host = match (specific, engine_host) {
         (Some(ip), _) => ip,
         // Bound to the loopback of another machine: not reachable from here.
@@ -321,18 +266,11 @@ fn is_running(container: &ContainerSummary) -> bool {
 }
 
 fn uses_host_network(container: &ContainerSummary) -> bool {
-    container
-        .host_config
-        .as_ref()
-        .and_then(|host| host.network_mode.as_deref())
-        == Some("host")
+    container.host_config.as_ref().and_then(|host| host.network_mode.as_deref()) == Some("host")
 }
 
 pub(super) fn name_of(container: &ContainerSummary) -> String {
-    let name = container
-        .names
-        .as_ref()
-        .and_then(|names| names.iter().min_by_key(|name| name.len()));
+    let name = container.names.as_ref().and_then(|names| names.iter().min_by_key(|name| name.len()));
     name.map_or_else(
         || container.id.clone().unwrap_or_default(),
         |name| name.trim_start_matches('/').to_owned(),
@@ -341,20 +279,14 @@ pub(super) fn name_of(container: &ContainerSummary) -> String {
 
 /// By the image's name, or by the words of the command, which stay when the image is one's own.
 pub(super) fn looks_like_registry(container: &ContainerSummary) -> bool {
-    let is_collector = container
-        .labels
-        .as_ref()
-        .is_some_and(|labels| labels.contains_key(super::collector::ROLE));
+    let is_collector =
+        container.labels.as_ref().is_some_and(|labels| labels.contains_key(super::collector::ROLE));
     let image = container.image.as_deref().unwrap_or_default();
     let image = image.split('@').next().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
     let name = last.split(':').next().unwrap_or_default();
     let command = container.command.as_deref().unwrap_or_default();
-    let says_so = [
-        "registry serve",
-        "/etc/docker/registry/config.yml",
-        "/etc/distribution/config.yml",
-    ];
+    let says_so = ["registry serve", "/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
     !is_collector
         && (matches!(name, "registry" | "docker-registry" | "distribution")
             || says_so.iter().any(|words| command.contains(words)))

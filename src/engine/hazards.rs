@@ -50,10 +50,7 @@ impl Engine {
         for repository in layout.with_manifests.difference(&layout.with_layers) {
             let holds = match &layout.with_revisions {
                 Some(known) => known.contains(repository),
-                None => {
-                    self.has_revisions(registry, &format!("{folder}/{repository}"))
-                        .await?
-                }
+                None => self.has_revisions(registry, &format!("{folder}/{repository}")).await?,
             };
             if holds {
                 return Err(Failure::refused(format!(
@@ -76,9 +73,7 @@ impl Engine {
             "-type", "d", "-name", "_*", "-exec", "echo", "stray", "{}", ";", ")",
         ];
         let mut layout = Layout::default();
-        let found = self
-            .exec(&registry.id, &command, &[], |line| layout.read_line(folder, line))
-            .await;
+        let found = self.exec(&registry.id, &command, &[], |line| layout.read_line(folder, line)).await;
         let found = found.context("look through the store's repositories")?;
         match found.exit_code {
             126 | 127 => Ok(None),
@@ -92,29 +87,23 @@ impl Engine {
         let revisions = format!("{repository}/_manifests/revisions");
         let command = ["find", &revisions, "-type", "f", "-name", "link"];
         self.exec(&registry.id, &command, &[], |line| {
-            is_any |= line.ends_with("/link")
+            is_any |= line.ends_with("/link");
         })
         .await?;
         Ok(is_any)
     }
 
     async fn archived_layout(&self, registry: &RegistryContainer, folder: &str) -> Result<Layout> {
-        let layout = self
-            .stream_archive(&registry.id, folder.to_owned(), read_layout)
-            .await;
-        Ok(layout
-            .context("read the store's repositories")?
-            .unwrap_or_default())
+        let layout = self.stream_archive(&registry.id, folder.to_owned(), read_layout).await;
+        Ok(layout.context("read the store's repositories")?.unwrap_or_default())
     }
 }
 
 impl Layout {
     /// One line of `find`: a folder, or `stray` and a file.
     fn read_line(&mut self, folder: &str, line: &str) {
-        let relative = |path: &str| {
-            path.strip_prefix(folder)
-                .map(|path| path.trim_start_matches('/').to_owned())
-        };
+        let relative =
+            |path: &str| path.strip_prefix(folder).map(|path| path.trim_start_matches('/').to_owned());
         if let Some(file) = line.strip_prefix("stray ") {
             self.stray_files.extend(relative(file));
         } else if let Some(path) = relative(line) {
@@ -133,10 +122,7 @@ impl Layout {
 
 /// From an archive of `repositories/`, of which only the names are looked at.
 fn read_layout(mut archive: Archive<impl Read>) -> io::Result<Layout> {
-    let mut layout = Layout {
-        with_revisions: Some(BTreeSet::new()),
-        ..Layout::default()
-    };
+    let mut layout = Layout { with_revisions: Some(BTreeSet::new()), ..Layout::default() };
     for entry in archive.entries()? {
         let entry = entry?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -155,10 +141,7 @@ fn read_layout(mut archive: Archive<impl Read>) -> io::Result<Layout> {
         } else if let Some((repository, rest)) = path.split_once("/_manifests/revisions/")
             && rest.ends_with("/link")
         {
-            layout
-                .with_revisions
-                .get_or_insert_default()
-                .insert(repository.to_owned());
+            layout.with_revisions.get_or_insert_default().insert(repository.to_owned());
         }
     }
     Ok(layout)
@@ -209,10 +192,7 @@ mod tests {
         ] {
             add(folder, EntryType::Directory);
         }
-        add(
-            "repositories/a/b/_manifests/revisions/sha256/00/link",
-            EntryType::Regular,
-        );
+        add("repositories/a/b/_manifests/revisions/sha256/00/link", EntryType::Regular);
         add("repositories/a/_manifests/_inside", EntryType::Regular);
         add("repositories/_x", EntryType::Regular);
         let layout = read_layout(Archive::new(&*tar.into_inner().unwrap())).unwrap();

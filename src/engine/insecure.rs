@@ -10,11 +10,7 @@ use crate::model::RegistryAddress;
 impl Engine {
     /// The engine's own rule: an entry for `host[:port]` decides, else any address of the host in one of its networks.
     pub(crate) async fn calls_insecure(&self, address: &RegistryAddress) -> Result<bool> {
-        let info = self
-            .docker
-            .info()
-            .await
-            .context("ask the engine for its registries")?;
+        let info = self.docker.info().await.context("ask the engine for its registries")?;
         let Some(configuration) = info.registry_config else {
             return Ok(false);
         };
@@ -66,11 +62,7 @@ mod tests {
             ("10.0.0.0/33", "10.0.0.1", false),
             ("nonsense", "10.0.0.1", false),
         ] {
-            assert_eq!(
-                holds(network, address.parse().unwrap()),
-                is_in,
-                "{network} {address}"
-            );
+            assert_eq!(holds(network, address.parse().unwrap()), is_in, "{network} {address}");
         }
     }
 }

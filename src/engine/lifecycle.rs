@@ -20,10 +20,7 @@ impl Engine {
         const TRIES: u32 = 3;
         let docker = self.docker.clone().with_timeout(GRACE + MARGIN);
         let seconds = i32::try_from(GRACE.as_secs()).ok();
-        let options = StopContainerOptions {
-            t: seconds,
-            ..Default::default()
-        };
+        let options = StopContainerOptions { t: seconds, ..Default::default() };
         let mut asked = Instant::now();
         let mut answer = docker.stop_container(container, Some(options.clone())).await;
         for _ in 1..TRIES {
@@ -72,20 +69,14 @@ impl Engine {
     }
 
     async fn start(&self, container: &str) -> Result<()> {
-        let answer = self
-            .docker
-            .start_container(container, None::<StartContainerOptions>)
-            .await;
+        let answer = self.docker.start_container(container, None::<StartContainerOptions>).await;
         let found = self.inspect(container).await?.context("the container is gone")?;
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) && state.restarting != Some(true) {
             return Ok(());
         }
         answer?;
-        bail!(
-            "it ended at once with code {}",
-            state.exit_code.unwrap_or_default()
-        )
+        bail!("it ended at once with code {}", state.exit_code.unwrap_or_default())
     }
 
     /// An error when the engine does not answer or knows no such container.

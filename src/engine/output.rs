@@ -14,11 +14,7 @@ impl<F: FnMut(&str)> Output<F> {
     const STDERR_TAIL: usize = 4 * 1024;
 
     pub(super) fn new(on_line: F) -> Self {
-        Self {
-            on_line,
-            line: Vec::new(),
-            stderr: Vec::new(),
-        }
+        Self { on_line, line: Vec::new(), stderr: Vec::new() }
     }
 
     pub(super) fn take_in(&mut self, chunk: &LogOutput) {
@@ -76,9 +72,7 @@ mod tests {
         for chunk in ["on", "e\ntwo\n\nth", "ree"] {
             output.take_in(&out(chunk));
         }
-        output.take_in(&LogOutput::StdErr {
-            message: "bad\n".into(),
-        });
+        output.take_in(&LogOutput::StdErr { message: "bad\n".into() });
         assert_eq!(output.finish(), "bad");
         assert_eq!(lines, ["one", "two", "", "three"]);
     }
@@ -88,12 +82,8 @@ mod tests {
         let mut longest = 0;
         let mut output = Output::new(|line: &str| longest = line.len());
         for _ in 0..100 {
-            output.take_in(&LogOutput::StdOut {
-                message: vec![b'x'; 1000].into(),
-            });
-            output.take_in(&LogOutput::StdErr {
-                message: vec![b'y'; 1000].into(),
-            });
+            output.take_in(&LogOutput::StdOut { message: vec![b'x'; 1000].into() });
+            output.take_in(&LogOutput::StdErr { message: vec![b'y'; 1000].into() });
         }
         assert_eq!(output.finish().len(), 4 * 1024);
         assert_eq!(longest, 16 * 1024);

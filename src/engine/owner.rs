@@ -23,11 +23,7 @@ impl Owner {
     /// `None` where the system does not tell (anything but Linux).
     pub(super) fn this_process() -> Option<Self> {
         let process = std::process::id();
-        Some(Self {
-            machine: machine()?,
-            process,
-            started: start_of(process)?,
-        })
+        Some(Self { machine: machine()?, process, started: start_of(process)? })
     }
 
     pub(super) fn label(&self) -> String {
@@ -37,12 +33,9 @@ impl Owner {
     /// Of the process that wrote `label`.
     pub(super) fn life(label: &str) -> Life {
         let mut parts = label.split(' ');
-        let (Some(machine_then), Some(process), Some(started), None) = (
-            parts.next(),
-            parts.next().and_then(|process| process.parse().ok()),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some(machine_then), Some(process), Some(started), None) =
+            (parts.next(), parts.next().and_then(|process| process.parse().ok()), parts.next(), parts.next())
+        else {
             return Life::Unknown;
         };
         match machine() {
@@ -76,15 +69,9 @@ mod tests {
     fn a_process_is_alive_until_it_is_not() {
         let owner = Owner::this_process().unwrap();
         assert_eq!(Owner::life(&owner.label()), Life::Alive);
-        let earlier = Owner {
-            started: "1".to_owned(),
-            ..owner.clone()
-        };
+        let earlier = Owner { started: "1".to_owned(), ..owner.clone() };
         assert_eq!(Owner::life(&earlier.label()), Life::Dead);
-        let elsewhere = Owner {
-            machine: "other/pid:[1]".to_owned(),
-            ..owner
-        };
+        let elsewhere = Owner { machine: "other/pid:[1]".to_owned(), ..owner };
         assert_eq!(Owner::life(&elsewhere.label()), Life::Unknown);
         assert_eq!(Owner::life("nonsense"), Life::Unknown);
     }

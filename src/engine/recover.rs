@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use jiff::{SignedDuration, Timestamp};
 
+use super::Engine;
 use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
-use super::{Engine, RegistryContainer};
 use crate::error::Failure;
 
 /// Between making the collectors and stopping the registry lie moments; this allows for a slow engine.
@@ -44,6 +44,15 @@ struct RegistryTrace {
     is_running: bool,
 }
 
+/// What was found of other runs.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// What was put right, in sentences.
+    pub(crate) done: Vec<String>,
+    /// Runs that are at work, by the id of the registry's container.
+    pub(crate) at_work: BTreeMap<String, Failure>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// Its run is at work, as far as can be told.
@@ -54,12 +63,11 @@ enum Verdict {
 }
 
 impl Engine {
-    /// What was done, in sentences; empty when there was nothing to put right. A run at work on `wanted` is an error;
-    /// one at work on another registry is none of ours.
-    pub(crate) async fn recover(&self, wanted: &RegistryContainer) -> Result<Vec<String>> {
+    /// Puts right what killed runs left, on whichever registry of this engine.
+    pub(crate) async fn recover(&self) -> Result<Recovered> {
         let first = self.leftovers().await?;
         if first.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Recovered::default());
         }
         let now = self.engine_time().await?;
         let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
@@ -69,41 +77,36 @@ impl Engine {
         } else {
             first.clone()
         };
-        let mut done = Vec::new();
+        let mut recovered = Recovered::default();
         for ((registry, leftover), verdict) in first.iter().zip(verdicts) {
             match second.get(registry) {
                 // Its run has put everything back itself meanwhile.
                 None => {}
                 Some(now) if verdict != Verdict::AtWork && now == leftover => {
-                    self.put_right(registry, leftover, &mut done).await?;
+                    recovered.done.push(self.put_right(registry, leftover).await?);
                 }
-                Some(_) if *registry == wanted.id => return Err(leftover.somebody_elses().into()),
-                Some(_) => {}
+                Some(_) => {
+                    recovered.at_work.insert(registry.clone(), leftover.somebody_elses());
+                }
             }
         }
-        Ok(done)
+        Ok(recovered)
     }
 
-    async fn put_right(&self, registry: &str, leftover: &Leftover, done: &mut Vec<String>) -> Result<()> {
+    async fn put_right(&self, registry: &str, leftover: &Leftover) -> Result<String> {
         for collector in &leftover.collectors {
             self.remove_collector(&collector.name).await?;
         }
-        let what = match &leftover.registry {
+        Ok(match &leftover.registry {
             Some(found) if !found.is_running && leftover.was_running() => {
                 self.start_again(&found.name, registry).await?;
-                format!(
-                    "An interrupted collection had left `{}` stopped: it was started again.",
-                    found.name
-                )
+                format!("An interrupted collection had left `{}` stopped: it was started again.", found.name)
             }
-            Some(found) => format!(
-                "The containers of an interrupted collection of `{}` were removed.",
-                found.name
-            ),
+            Some(found) => {
+                format!("The containers of an interrupted collection of `{}` were removed.", found.name)
+            }
             None => "The containers of a collection whose registry is gone were removed.".to_owned(),
-        };
-        done.push(what);
-        Ok(())
+        })
     }
 
     async fn leftovers(&self) -> Result<BTreeMap<String, Leftover>> {
@@ -115,10 +118,7 @@ impl Engine {
             };
             leftovers
                 .entry(registry)
-                .or_insert_with(|| Leftover {
-                    collectors: Vec::new(),
-                    registry: None,
-                })
+                .or_insert_with(|| Leftover { collectors: Vec::new(), registry: None })
                 .collectors
                 .push(Trace {
                     name: name_of(&collector),
@@ -129,9 +129,7 @@ impl Engine {
                 });
         }
         for (id, leftover) in &mut leftovers {
-            leftover
-                .collectors
-                .sort_by(|one, other| one.name.cmp(&other.name));
+            leftover.collectors.sort_by(|one, other| one.name.cmp(&other.name));
             leftover.registry = self.inspect(id).await?.map(|found| RegistryTrace {
                 name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
                 is_running: found.state.and_then(|state| state.running) == Some(true),
@@ -144,26 +142,17 @@ impl Engine {
     async fn engine_time(&self) -> Result<Timestamp> {
         let info = self.docker.info().await.context("ask the engine for its time")?;
         let time = info.system_time.context("the engine does not tell its time")?;
-        time.parse()
-            .with_context(|| format!("read the engine's time `{time}`"))
+        time.parse().with_context(|| format!("read the engine's time `{time}`"))
     }
 }
 
 impl Leftover {
     fn judge(&self, now: Timestamp) -> Verdict {
         // The process is known to live or known to be gone: nothing else need be looked at.
-        if self
-            .collectors
-            .iter()
-            .any(|collector| collector.owner == Some(Life::Alive))
-        {
+        if self.collectors.iter().any(|collector| collector.owner == Some(Life::Alive)) {
             return Verdict::AtWork;
         }
-        if self
-            .collectors
-            .iter()
-            .all(|collector| collector.owner == Some(Life::Dead))
-        {
+        if self.collectors.iter().all(|collector| collector.owner == Some(Life::Dead)) {
             return Verdict::Dead;
         }
         let is_recent = |collector: &Trace| {
@@ -177,11 +166,7 @@ impl Leftover {
                 && self.registry.as_ref().is_some_and(|registry| registry.is_running)
                 && is_recent(collector)
         };
-        if self
-            .collectors
-            .iter()
-            .any(|collector| is_at_work(collector) || is_opening(collector))
-        {
+        if self.collectors.iter().any(|collector| is_at_work(collector) || is_opening(collector)) {
             Verdict::AtWork
         } else {
             Verdict::LooksDead
@@ -193,15 +178,8 @@ impl Leftover {
     }
 
     fn somebody_elses(&self) -> Failure {
-        let registry = self
-            .registry
-            .as_ref()
-            .map_or("a registry", |registry| registry.name.as_str());
-        let names: Vec<&str> = self
-            .collectors
-            .iter()
-            .map(|collector| collector.name.as_str())
-            .collect();
+        let registry = self.registry.as_ref().map_or("a registry", |registry| registry.name.as_str());
+        let names: Vec<&str> = self.collectors.iter().map(|collector| collector.name.as_str()).collect();
         let names = names.join(" ");
         Failure::refused(format!("another run is collecting the garbage of `{registry}` ({names})")).hint(format!(
             "wait for it; if that run is dead, `docker rm -f {names} && docker start {registry}` puts the registry back"
@@ -219,19 +197,10 @@ mod tests {
     use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
 
     fn leftover(states: &[ContainerSummaryStateEnum], owner: Option<Life>, registry_runs: bool) -> Leftover {
-        let trace = |&state| Trace {
-            name: "x".to_owned(),
-            state,
-            created: 1_000,
-            owner,
-            was_running: true,
-        };
+        let trace = |&state| Trace { name: "x".to_owned(), state, created: 1_000, owner, was_running: true };
         Leftover {
             collectors: states.iter().map(trace).collect(),
-            registry: Some(RegistryTrace {
-                name: "registry".to_owned(),
-                is_running: registry_runs,
-            }),
+            registry: Some(RegistryTrace { name: "registry".to_owned(), is_running: registry_runs }),
         }
     }
 
@@ -241,46 +210,19 @@ mod tests {
 
     #[test]
     fn a_known_process_decides() {
-        assert_eq!(
-            judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1),
-            Verdict::Dead
-        );
-        assert_eq!(
-            judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1),
-            Verdict::Dead
-        );
-        assert_eq!(
-            judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999),
-            Verdict::AtWork
-        );
+        assert_eq!(judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1), Verdict::Dead);
+        assert_eq!(judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1), Verdict::Dead);
+        assert_eq!(judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999), Verdict::AtWork);
     }
 
     #[test]
     fn an_unknown_process_is_judged_by_what_the_engine_shows() {
         let unknown = Some(Life::Unknown);
-        assert_eq!(
-            judge(&leftover(&[RUNNING, CREATED], unknown, false), 9_999),
-            Verdict::AtWork
-        );
-        assert_eq!(
-            judge(&leftover(&[CREATED, CREATED], unknown, true), 30),
-            Verdict::AtWork
-        );
-        assert_eq!(
-            judge(&leftover(&[CREATED, CREATED], None, true), 9_999),
-            Verdict::LooksDead
-        );
-        assert_eq!(
-            judge(&leftover(&[CREATED, CREATED], unknown, false), 30),
-            Verdict::LooksDead
-        );
-        assert_eq!(
-            judge(&leftover(&[EXITED, CREATED], unknown, false), 30),
-            Verdict::LooksDead
-        );
-        assert_eq!(
-            judge(&leftover(&[EXITED, EXITED], unknown, true), 30),
-            Verdict::LooksDead
-        );
+        assert_eq!(judge(&leftover(&[RUNNING, CREATED], unknown, false), 9_999), Verdict::AtWork);
+        assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, true), 30), Verdict::AtWork);
+        assert_eq!(judge(&leftover(&[CREATED, CREATED], None, true), 9_999), Verdict::LooksDead);
+        assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, false), 30), Verdict::LooksDead);
+        assert_eq!(judge(&leftover(&[EXITED, CREATED], unknown, false), 30), Verdict::LooksDead);
+        assert_eq!(judge(&leftover(&[EXITED, EXITED], unknown, true), 30), Verdict::LooksDead);
     }
 }

@@ -63,10 +63,7 @@ impl Window<'_> {
         match self.collectors {
             Some(collectors) => {
                 self.require_stopped().await?;
-                let run = self
-                    .engine
-                    .run_collector(collectors.name(mode), self.cancel)
-                    .await?;
+                let run = self.engine.run_collector(collectors.name(mode), self.cancel).await?;
                 self.require_stopped().await?;
                 Ok(run)
             }
@@ -94,10 +91,7 @@ impl Window<'_> {
         command.extend(mode.arguments(registry.configuration_path()?));
         let mut run = CollectorRun::default();
         let on_line = |line: &str| run.output.read_line(line);
-        let finished = self
-            .engine
-            .exec(&registry.id, &command, &[LOG_LEVEL], on_line)
-            .await?;
+        let finished = self.engine.exec(&registry.id, &command, &[LOG_LEVEL], on_line).await?;
         run.exit_code = finished.exit_code;
         run.stderr = finished.stderr;
         Ok(run)
@@ -163,13 +157,8 @@ impl Engine {
         })
         .await;
         let restored = self.put_back(registry, &collectors).await;
-        let restored = restored.map(|()| Restored {
-            interruption: opened.elapsed(),
-        });
-        Ok(Maintained {
-            result,
-            restored: restored.map_err(Into::into),
-        })
+        let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
+        Ok(Maintained { result, restored: restored.map_err(Into::into) })
     }
 
     /// No collector may be at work when the registry starts, so they go first.
@@ -185,9 +174,7 @@ impl Engine {
         }
         if self.may_be_at_work(collectors).await {
             let reason = reason.map_or_else(String::new, |error| format!("{error:#}"));
-            let names = [Mode::Dry, Mode::Real]
-                .map(|mode| collectors.name(mode))
-                .join(" ");
+            let names = [Mode::Dry, Mode::Real].map(|mode| collectors.name(mode)).join(" ");
             let name = &registry.name;
             return Err(left_down(name, &reason).hint(format!(
                 "`docker rm -f {names} && docker start {name}` ends the collection and starts it"
@@ -202,10 +189,7 @@ impl Engine {
             let Ok(found) = self.inspect(collectors.name(mode)).await else {
                 return true;
             };
-            if found
-                .and_then(|found| found.state)
-                .is_some_and(|state| state.running == Some(true))
-            {
+            if found.and_then(|found| found.state).is_some_and(|state| state.running == Some(true)) {
                 return true;
             }
         }
@@ -218,20 +202,12 @@ impl Engine {
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Maintained<T> {
-        let window = Window {
-            engine: self,
-            registry,
-            cancel,
-            collectors: None,
-            has_swept: Cell::new(false),
-        };
+        let window = Window { engine: self, registry, cancel, collectors: None, has_swept: Cell::new(false) };
         let result = caught(work(&window)).await;
         let restored = if window.has_swept.get() {
             self.restart(registry).await
         } else {
-            Ok(Restored {
-                interruption: Duration::ZERO,
-            })
+            Ok(Restored { interruption: Duration::ZERO })
         };
         Maintained { result, restored }
     }
@@ -241,9 +217,7 @@ impl Engine {
         let asked = Instant::now();
         let stopped = self.stop(&registry.id).await;
         self.start_again(&registry.name, &registry.id).await?;
-        let restored = Restored {
-            interruption: asked.elapsed(),
-        };
+        let restored = Restored { interruption: asked.elapsed() };
         let same_process = match self.inspect(&registry.id).await? {
             Some(found) => {
                 found.state.and_then(|state| state.started_at).as_ref() == Some(&registry.started_at)
@@ -251,18 +225,13 @@ impl Engine {
             None => true,
         };
         if same_process {
-            let reason = stopped
-                .err()
-                .unwrap_or_else(|| anyhow!("the same process still runs"));
+            let reason = stopped.err().unwrap_or_else(|| anyhow!("the same process still runs"));
             return Err(reason.context(
-                Failure::failed(format!(
-                    "the registry's container `{}` was not restarted",
-                    registry.name
-                ))
-                .hint(format!(
-                    "`docker restart {}` before anything is pushed: it remembers blobs that are gone",
-                    registry.name
-                )),
+                Failure::failed(format!("the registry's container `{}` was not restarted", registry.name))
+                    .hint(format!(
+                        "`docker restart {}` before anything is pushed: it remembers blobs that are gone",
+                        registry.name
+                    )),
             ));
         }
         Ok(restored)
@@ -280,24 +249,15 @@ impl Engine {
         let Some(own) = registry.mount_of(root) else {
             return Ok(());
         };
-        for other in self
-            .list(false, None)
-            .await
-            .context("look for others who write to the store")?
-        {
+        for other in self.list(false, None).await.context("look for others who write to the store")? {
             if other.id.as_deref() == Some(&registry.id) {
                 continue;
             }
             let is_registry = looks_like_registry(&other);
             let name = super::find::name_of(&other);
-            let mounts = other
-                .mounts
-                .unwrap_or_default()
-                .into_iter()
-                .map(super::container::Mount::from_engine);
-            if mounts
-                .into_iter()
-                .any(|mount| mount.is_writable && mount.shares_files_with(own, is_registry))
+            let mounts =
+                other.mounts.unwrap_or_default().into_iter().map(super::container::Mount::from_engine);
+            if mounts.into_iter().any(|mount| mount.is_writable && mount.shares_files_with(own, is_registry))
             {
                 return Err(Failure::refused(format!(
                     "the container `{name}` can write to the store of `{}` and runs",
@@ -323,8 +283,7 @@ async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }
 
 fn interrupted() -> anyhow::Error {

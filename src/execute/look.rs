@@ -50,11 +50,7 @@ pub(super) async fn again(
         .buffer_unordered(64)
         .try_collect()
         .await?;
-    let mut present = Present {
-        tags,
-        needed: BTreeMap::new(),
-        opaque: None,
-    };
+    let mut present = Present { tags, needed: BTreeMap::new(), opaque: None };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
 }
@@ -93,13 +89,9 @@ impl Present {
             })
             .collect();
         for (tag, digest) in newcomers {
-            match registry
-                .manifest(&plan.repository, Reference::Digest(&digest))
-                .await?
-            {
+            match registry.manifest(&plan.repository, Reference::Digest(&digest)).await? {
                 Some(manifest) if manifest.kind == ManifestKind::Image => {
-                    self.needed
-                        .extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
+                    self.needed.extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
                 }
                 Some(manifest) if manifest.kind == ManifestKind::Index => {
                     let unknown = manifest.child_manifests().any(|child| {
@@ -109,12 +101,8 @@ impl Present {
                     if unknown {
                         self.opaque = Some(tag.clone());
                     }
-                    self.needed.extend(
-                        manifest
-                            .children
-                            .into_iter()
-                            .map(|child| (child.digest, tag.clone())),
-                    );
+                    self.needed
+                        .extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
                 }
                 _ => self.opaque = Some(tag),
             }
@@ -123,19 +111,14 @@ impl Present {
     }
 
     pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &BTreeSet<Tag>) -> Option<String> {
-        let moved = self
-            .tags
-            .iter()
-            .find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
+        let moved = self.tags.iter().find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
         if let Some((tag, _)) = moved {
             return Some(format!("tag `{tag}` was put on it since the plan"));
         }
         if let Some(tag) = self.needed.get(digest) {
             return Some(format!("tag `{tag}`, pushed since the plan, needs it"));
         }
-        self.opaque
-            .as_ref()
-            .map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
+        self.opaque.as_ref().map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
     }
 
     pub(super) fn objection_to_untag(&self, tag: &Tag, expects: Option<&Digest>) -> Option<String> {

@@ -79,9 +79,7 @@ impl Manifest {
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         let kind = kind_of(media_type, &wire)?;
         let descriptors = |list: Vec<WireDescriptor>| {
-            list.into_iter()
-                .map(Descriptor::try_from)
-                .collect::<Result<Vec<_>, _>>()
+            list.into_iter().map(Descriptor::try_from).collect::<Result<Vec<_>, _>>()
         };
         if kind == ManifestKind::Schema1 {
             return Ok(Self::without_references(digest, media_type, raw));
@@ -145,17 +143,12 @@ impl ImageFacts {
     pub(crate) fn parse(config: &[u8]) -> Self {
         let wire: WireConfig = serde_json::from_slice(config).unwrap_or_default();
         let platform = match (wire.os, wire.architecture) {
-            (Some(os), Some(architecture)) if !os.is_empty() && !architecture.is_empty() => Some(Platform {
-                os,
-                architecture,
-                variant: wire.variant,
-            }),
+            (Some(os), Some(architecture)) if !os.is_empty() && !architecture.is_empty() => {
+                Some(Platform { os, architecture, variant: wire.variant })
+            }
             _ => None,
         };
-        Self {
-            created: wire.created,
-            platform,
-        }
+        Self { created: wire.created, platform }
     }
 
     pub(crate) fn created(&self, now: jiff::Timestamp) -> Created {
@@ -228,10 +221,7 @@ impl TryFrom<WireDescriptor> for Descriptor {
         Ok(Self {
             is_foreign: wire.urls.is_some_and(|urls| !urls.is_empty()) || media_type.contains(".foreign."),
             media_type,
-            digest: wire
-                .digest
-                .parse()
-                .map_err(|error: super::InvalidName| error.to_string())?,
+            digest: wire.digest.parse().map_err(|error: super::InvalidName| error.to_string())?,
             size: ByteSize(wire.size),
             platform: wire.platform.and_then(|platform| {
                 Some(Platform {
@@ -253,26 +243,15 @@ fn kind_of(media_type: &str, wire: &WireManifest) -> Result<ManifestKind, String
     if wire.schema_version != Some(2) {
         return Err("not a manifest: no `schemaVersion` 2".to_owned());
     }
-    let said = if ACCEPTED.contains(&media_type) {
-        Some(media_type)
-    } else {
-        wire.media_type.as_deref()
-    };
+    let said = if ACCEPTED.contains(&media_type) { Some(media_type) } else { wire.media_type.as_deref() };
     if let Some(inside) = &wire.media_type
         && said.is_some_and(|said| said != inside)
     {
-        return Err(format!(
-            "served as `{}` but says it is `{}`",
-            printable(media_type),
-            printable(inside)
-        ));
+        return Err(format!("served as `{}` but says it is `{}`", printable(media_type), printable(inside)));
     }
     match said {
         Some(DOCKER_LIST | OCI_INDEX) if wire.manifests.is_some() => Ok(ManifestKind::Index),
         Some(DOCKER_MANIFEST | OCI_MANIFEST) if wire.config.is_some() => Ok(ManifestKind::Image),
-        _ => Err(format!(
-            "a manifest of the unknown type `{}`",
-            printable(media_type)
-        )),
+        _ => Err(format!("a manifest of the unknown type `{}`", printable(media_type))),
     }
 }

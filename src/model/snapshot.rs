@@ -49,7 +49,7 @@ pub(crate) enum TagState {
 
 #[derive(Debug, Clone)]
 pub(crate) enum ManifestState {
-    Read(Manifest),
+    Read(Box<Manifest>),
     /// An index names it, but the repository does not hold it (a sparse index).
     Absent,
     /// Why it could not be read.
@@ -81,10 +81,7 @@ impl RepositoryView {
         let mut ahead: Vec<&Digest> = roots.into_iter().collect();
         while let Some(digest) = ahead.pop() {
             if reached.insert(digest) {
-                let children = self
-                    .manifest(digest)
-                    .into_iter()
-                    .flat_map(Manifest::child_manifests);
+                let children = self.manifest(digest).into_iter().flat_map(Manifest::child_manifests);
                 ahead.extend(children.map(|child: &Descriptor| &child.digest));
             }
         }
@@ -97,10 +94,7 @@ impl RepositoryView {
         let Some(manifest) = self.manifest(digest) else {
             return Created::unknown("its manifest could not be read");
         };
-        let annotated = manifest
-            .annotations
-            .get(CREATED_ANNOTATION)
-            .map(|text| Created::parse(text, now));
+        let annotated = manifest.annotations.get(CREATED_ANNOTATION).map(|text| Created::parse(text, now));
         match manifest.kind {
             ManifestKind::Schema1 => Created::unknown("it is in Docker's first manifest format"),
             ManifestKind::Image => match (self.facts.get(digest), annotated) {
@@ -151,12 +145,10 @@ impl RepositoryView {
 
 impl Snapshot {
     pub(crate) fn read_repositories(&self) -> impl Iterator<Item = (&Repository, &RepositoryView)> {
-        self.repositories
-            .iter()
-            .filter_map(|(repository, state)| match state {
-                RepositoryState::Read(view) => Some((repository, view)),
-                RepositoryState::Unreadable(_) => None,
-            })
+        self.repositories.iter().filter_map(|(repository, state)| match state {
+            RepositoryState::Read(view) => Some((repository, view)),
+            RepositoryState::Unreadable(_) => None,
+        })
     }
 
     pub(crate) fn view(&self, repository: &Repository) -> Option<&RepositoryView> {
@@ -189,7 +181,7 @@ impl Snapshot {
         for (repository, state) in &self.repositories {
             match state {
                 RepositoryState::Unreadable(why) => {
-                    unread.push(format!("`{repository}` could not be listed: {why}"))
+                    unread.push(format!("`{repository}` could not be listed: {why}"));
                 }
                 RepositoryState::Read(view) => {
                     for (tag, state) in view.tags.iter().filter(|(tag, _)| !goes(repository, tag)) {

@@ -1,7 +1,7 @@
 //! A second opinion on a finished plan. It shares no code with the planner: it reads the steps and the snapshot, and
 //! works out by itself what they would do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Digest, ManifestKind, ManifestState, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
@@ -21,14 +21,10 @@ pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>>
             Some(RepositoryState::Read(view)) => {
                 let name = &repository.repository;
                 faults.extend(
-                    check_repository(repository, view)
-                        .into_iter()
-                        .map(|fault| format!("`{name}`: {fault}")),
+                    check_repository(repository, view).into_iter().map(|fault| format!("`{name}`: {fault}")),
                 );
                 faults.extend(
-                    check_kept(plan, repository, view)
-                        .into_iter()
-                        .map(|fault| format!("`{name}`: {fault}")),
+                    check_kept(plan, repository, view).into_iter().map(|fault| format!("`{name}`: {fault}")),
                 );
             }
             _ => faults.push(format!("`{}` was not read", repository.repository)),
@@ -47,14 +43,8 @@ struct Effects<'a> {
 fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
     let mut faults = Vec::new();
     let mut effects = Effects::default();
-    let some_unread = view
-        .tags
-        .values()
-        .any(|state| matches!(state, TagState::Unreadable(_)))
-        || view
-            .manifests
-            .values()
-            .any(|state| matches!(state, ManifestState::Unreadable(_)));
+    let some_unread = view.tags.values().any(|state| matches!(state, TagState::Unreadable(_)))
+        || view.manifests.values().any(|state| matches!(state, ManifestState::Unreadable(_)));
     if some_unread && !plan.ranks.is_empty() {
         faults.push("steps where not everything could be read".to_owned());
     }
@@ -62,7 +52,7 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
         for step in steps {
             match step {
                 Step::DeleteTag { tag, expects } => {
-                    take_tag(&mut effects, &mut faults, view, tag, expects.as_ref())
+                    take_tag(&mut effects, &mut faults, view, tag, expects.as_ref());
                 }
                 Step::Untag { tags, placeholder } => {
                     if rank != 0 || steps.len() != 1 {
@@ -156,11 +146,7 @@ fn check_tags(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effects) -
     if named != effects.deleted {
         faults.push("the steps do not delete the manifests that the plan says".to_owned());
     }
-    for (tag, state) in view
-        .tags
-        .iter()
-        .filter(|(tag, _)| !effects.gone_tags.contains(tag))
-    {
+    for (tag, state) in view.tags.iter().filter(|(tag, _)| !effects.gone_tags.contains(tag)) {
         if let TagState::At(digest) = state {
             let mut ahead = vec![digest];
             let mut seen = BTreeSet::new();
@@ -182,19 +168,11 @@ fn check_tags(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effects) -
 /// What must be whole afterwards names every kept tag, and every manifest and blob that is needed for it.
 fn check_kept(plan: &Plan, repository: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
     let mut faults = Vec::new();
-    let empty = (Default::default(), Default::default(), Default::default());
+    let empty = (BTreeMap::default(), BTreeSet::default(), BTreeMap::default());
     let tags = plan.kept.tags.get(&repository.repository).unwrap_or(&empty.0);
-    let manifests = plan
-        .kept
-        .manifests
-        .get(&repository.repository)
-        .unwrap_or(&empty.1);
+    let manifests = plan.kept.manifests.get(&repository.repository).unwrap_or(&empty.1);
     let blobs = plan.kept.blobs.get(&repository.repository).unwrap_or(&empty.2);
-    for decision in repository
-        .tags
-        .iter()
-        .filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
-    {
+    for decision in repository.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Keep(_))) {
         let Some(TagState::At(digest)) = view.tags.get(&decision.tag) else {
             continue;
         };

@@ -18,9 +18,7 @@ pub(super) struct Doom {
 pub(super) fn ineligible(view: &RepositoryView) -> Option<String> {
     let tag = view.tags.iter().find_map(|(tag, state)| match state {
         TagState::Unreadable(why) => Some(format!("tag `{tag}`: {why}")),
-        TagState::Dangling => Some(format!(
-            "tag `{tag}` is listed, but the registry has no manifest for it"
-        )),
+        TagState::Dangling => Some(format!("tag `{tag}` is listed, but the registry has no manifest for it")),
         TagState::At(_) => None,
     });
     tag.or_else(|| unreadable_manifest(view))
@@ -37,18 +35,16 @@ pub(super) fn unreadable_manifest(view: &RepositoryView) -> Option<String> {
 /// signature holds what it consists of, but not its subject: it is the subject that decides about both.
 pub(super) fn kept<'a>(view: &'a RepositoryView, verdicts: &BTreeMap<Tag, Verdict>) -> BTreeSet<&'a Digest> {
     let kept_at = |attached: bool| {
-        view.tags
-            .iter()
-            .filter_map(move |(tag, state)| match (state, verdicts.get(tag)) {
-                (TagState::At(digest), Some(Verdict::Keep(why)))
-                    if matches!(why, Kept::AttachedTo { .. }) == attached =>
-                {
-                    Some(digest)
-                }
-                // A tag without a verdict is unknown, and unknown is kept.
-                (TagState::At(digest), None) if !attached => Some(digest),
-                _ => None,
-            })
+        view.tags.iter().filter_map(move |(tag, state)| match (state, verdicts.get(tag)) {
+            (TagState::At(digest), Some(Verdict::Keep(why)))
+                if matches!(why, Kept::AttachedTo { .. }) == attached =>
+            {
+                Some(digest)
+            }
+            // A tag without a verdict is unknown, and unknown is kept.
+            (TagState::At(digest), None) if !attached => Some(digest),
+            _ => None,
+        })
     };
     let mut kept = view.reachable(kept_at(false));
     loop {
@@ -76,55 +72,36 @@ pub(super) fn doomed<'a>(
 ) -> BTreeMap<&'a Digest, Doom> {
     let may_go = |digest: &Digest| {
         !kept.contains(digest)
-            && view
-                .manifest(digest)
-                .is_some_and(|manifest| manifest.kind != ManifestKind::Schema1)
+            && view.manifest(digest).is_some_and(|manifest| manifest.kind != ManifestKind::Schema1)
     };
     let mut doomed = BTreeMap::new();
     for (tag, state) in &view.tags {
         if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, verdicts.get(tag))
             && may_go(digest)
         {
-            let doom = doomed.entry(digest).or_insert_with(|| Doom {
-                why: Why::Untagged(Vec::new()),
-                rank: 0,
-            });
+            let doom =
+                doomed.entry(digest).or_insert_with(|| Doom { why: Why::Untagged(Vec::new()), rank: 0 });
             if let Why::Untagged(tags) = &mut doom.why {
                 tags.push(tag.clone());
             }
         }
     }
-    for (digest, _) in view
-        .manifests
-        .iter()
-        .filter(|(digest, _)| named.contains(*digest) && may_go(digest))
-    {
-        doomed.insert(
-            digest,
-            Doom {
-                why: Why::Named,
-                rank: 0,
-            },
-        );
+    for (digest, _) in view.manifests.iter().filter(|(digest, _)| named.contains(*digest) && may_go(digest)) {
+        doomed.insert(digest, Doom { why: Why::Named, rank: 0 });
     }
     // Breadth first, so that a part found again deeper down moves behind all its parents.
     let mut level: Vec<&Digest> = doomed.keys().copied().collect();
     for rank in 1..=view.manifests.len() {
         let mut next = BTreeSet::new();
         for parent in level {
-            for child in view
-                .manifest(parent)
-                .into_iter()
-                .flat_map(Manifest::child_manifests)
-            {
+            for child in view.manifest(parent).into_iter().flat_map(Manifest::child_manifests) {
                 let Some((digest, _)) = view.manifests.get_key_value(&child.digest) else {
                     continue;
                 };
                 if may_go(digest) {
-                    let doom = doomed.entry(digest).or_insert_with(|| Doom {
-                        why: Why::PartOf(parent.clone()),
-                        rank,
-                    });
+                    let doom = doomed
+                        .entry(digest)
+                        .or_insert_with(|| Doom { why: Why::PartOf(parent.clone()), rank });
                     doom.rank = rank;
                     next.insert(digest);
                 }

@@ -13,17 +13,11 @@ use super::{Decided, graph};
 
 /// Everything named must be there and readable before anything is removed.
 pub(super) fn check(snapshot: &Snapshot, references: &[Reference]) -> Result<(), Failure> {
-    let missing: Vec<String> = references
-        .iter()
-        .filter_map(|reference| absent(snapshot, reference))
-        .collect();
+    let missing: Vec<String> =
+        references.iter().filter_map(|reference| absent(snapshot, reference)).collect();
     if !missing.is_empty() {
-        return Err(
-            Failure::failed(format!("nothing was removed: {}", missing.join("; "))).hint(format!(
-                "`docker registry ls {}` lists what there is",
-                snapshot.registry
-            )),
-        );
+        return Err(Failure::failed(format!("nothing was removed: {}", missing.join("; ")))
+            .hint(format!("`docker registry ls {}` lists what there is", snapshot.registry)));
     }
     for reference in references {
         let Some(view) = snapshot.view(&reference.repository) else {
@@ -69,10 +63,9 @@ fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {
         Target::Tag(tag) => {
             (!view.tags.contains_key(tag)).then(|| format!("no such tag: `{repository}:{tag}`"))
         }
-        Target::Digest(digest) => view
-            .manifest(digest)
-            .is_none()
-            .then(|| format!("no such manifest: `{repository}@{digest}`")),
+        Target::Digest(digest) => {
+            view.manifest(digest).is_none().then(|| format!("no such manifest: `{repository}@{digest}`"))
+        }
         Target::WholeRepository => view
             .tags
             .is_empty()
@@ -89,10 +82,8 @@ fn is_named(reference: &Reference, tag: &Tag, state: &TagState) -> bool {
 }
 
 pub(super) fn judge(references: &[Reference], repository: &Repository, view: &RepositoryView) -> Decided {
-    let here: Vec<&Reference> = references
-        .iter()
-        .filter(|reference| reference.repository == *repository)
-        .collect();
+    let here: Vec<&Reference> =
+        references.iter().filter(|reference| reference.repository == *repository).collect();
     let verdicts = view
         .tags
         .iter()
@@ -134,9 +125,6 @@ pub(super) fn needed(
             _ => None,
         })
         .collect();
-    Failure::refused(format!(
-        "`{repository}@{digest}` is needed by {}",
-        holders.join(", ")
-    ))
-    .hint("remove that tag first, or name it in the same command")
+    Failure::refused(format!("`{repository}@{digest}` is needed by {}", holders.join(", ")))
+        .hint("remove that tag first, or name it in the same command")
 }

@@ -33,10 +33,7 @@ impl Placeholder {
         let made_for = format!("{registry}/{repository} {now} {}", Digest::of(tags.as_bytes()));
         let body = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": { MARK: made_for } });
         let raw: Arc<[u8]> = body.to_string().into_bytes().into();
-        Self {
-            digest: Digest::of(&raw),
-            raw,
-        }
+        Self { digest: Digest::of(&raw), raw }
     }
 }
 

@@ -15,10 +15,7 @@ pub(super) fn count(snapshot: &Snapshot, repositories: &mut [RepositoryPlan]) {
             .iter()
             .map(|plan| {
                 let view = snapshot.view(&plan.repository);
-                let manifests = plan
-                    .manifests
-                    .iter()
-                    .filter_map(|removal| view?.manifest(&removal.digest));
+                let manifests = plan.manifests.iter().filter_map(|removal| view?.manifest(&removal.digest));
                 unheld(manifests, &held).values().copied().sum()
             })
             .collect()
@@ -34,9 +31,7 @@ pub(super) fn freed(snapshot: &Snapshot, repositories: &[RepositoryPlan]) -> Byt
     let held = held(snapshot, &going);
     let manifests = repositories.iter().flat_map(|plan| {
         let view = snapshot.view(&plan.repository);
-        plan.manifests
-            .iter()
-            .filter_map(move |removal| view?.manifest(&removal.digest))
+        plan.manifests.iter().filter_map(move |removal| view?.manifest(&removal.digest))
     });
     unheld(manifests, &held).values().copied().sum()
 }
@@ -47,14 +42,9 @@ fn unheld<'a>(
 ) -> BTreeMap<&'a Digest, ByteSize> {
     let mut unheld = BTreeMap::new();
     for manifest in manifests {
-        let blobs = manifest
-            .blobs()
-            .filter(|blob| !blob.is_foreign)
-            .map(|blob| (&blob.digest, blob.size));
+        let blobs = manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size));
         unheld.extend(
-            blobs
-                .chain([(&manifest.digest, manifest.size())])
-                .filter(|(digest, _)| !held.contains(digest)),
+            blobs.chain([(&manifest.digest, manifest.size())]).filter(|(digest, _)| !held.contains(digest)),
         );
     }
     unheld

@@ -14,26 +14,15 @@ use crate::policy::{Rules, Verdict};
 use crate::reference::{Pattern, Reference};
 
 pub(super) fn keep(count: u32) -> Request {
-    Request::Prune(Rules {
-        keep: Some(count),
-        ..Rules::default()
-    })
+    Request::Prune(Rules { keep: Some(count), ..Rules::default() })
 }
 
 fn older_than(age: &str) -> Request {
-    Request::Prune(Rules {
-        older_than: Some(age.parse::<Age>().unwrap()),
-        ..Rules::default()
-    })
+    Request::Prune(Rules { older_than: Some(age.parse::<Age>().unwrap()), ..Rules::default() })
 }
 
 fn remove(references: &[&str]) -> Request {
-    Request::Remove(
-        references
-            .iter()
-            .map(|text| text.parse::<Reference>().unwrap())
-            .collect(),
-    )
+    Request::Remove(references.iter().map(|text| text.parse::<Reference>().unwrap()).collect())
 }
 
 fn pattern(text: &str) -> Pattern {
@@ -58,10 +47,7 @@ fn text(world: &World, plan: &Plan) -> String {
                     Step::Untag { tags, .. } => {
                         format!(
                             "{rank} untag {}",
-                            tags.iter()
-                                .map(|(tag, _)| tag.as_str())
-                                .collect::<Vec<_>>()
-                                .join(" ")
+                            tags.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>().join(" ")
                         )
                     }
                     Step::DeleteManifest { digest, expects } => {
@@ -69,11 +55,7 @@ fn text(world: &World, plan: &Plan) -> String {
                         format!(
                             "{rank} delete {}{}",
                             world.name_of(digest),
-                            if tags.is_empty() {
-                                tags
-                            } else {
-                                format!(" with{tags}")
-                            }
+                            if tags.is_empty() { tags } else { format!(" with{tags}") }
                         )
                     }
                 });
@@ -87,11 +69,7 @@ fn text(world: &World, plan: &Plan) -> String {
 #[track_caller]
 fn check(world: &World, request: &Request, expected: &str) {
     let plan = make(&world.snapshot(), request, now()).unwrap_or_else(|failure| panic!("{failure}"));
-    let expected: Vec<&str> = expected
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     assert_eq!(text(world, &plan).lines().collect::<Vec<_>>(), expected);
 }
 
@@ -104,10 +82,7 @@ fn refused(snapshot: &Snapshot, request: &Request, kind: Kind, words: &str) {
 
 #[test]
 fn the_newest_stay_and_the_rest_goes() {
-    let world = world()
-        .image("app", "v1", "a", 30)
-        .image("app", "v2", "b", 20)
-        .image("app", "v3", "c", 10);
+    let world = world().image("app", "v1", "a", 30).image("app", "v2", "b", 20).image("app", "v3", "c", 10);
     check(
         &world,
         &keep(2),
@@ -121,15 +96,8 @@ fn the_newest_stay_and_the_rest_goes() {
 
 #[test]
 fn keep_and_older_than_each_save() {
-    let world = world()
-        .image("app", "v1", "a", 30)
-        .image("app", "v2", "b", 20)
-        .image("app", "v3", "c", 10);
-    let rules = Rules {
-        keep: Some(1),
-        older_than: Some("25d".parse().unwrap()),
-        ..Rules::default()
-    };
+    let world = world().image("app", "v1", "a", 30).image("app", "v2", "b", 20).image("app", "v3", "c", 10);
+    let rules = Rules { keep: Some(1), older_than: Some("25d".parse().unwrap()), ..Rules::default() };
     check(
         &world,
         &Request::Prune(rules),
@@ -143,15 +111,8 @@ fn keep_and_older_than_each_save() {
 
 #[test]
 fn one_tag_of_a_shared_digest_leaves_the_others_alone() {
-    let world = world()
-        .image("app", "v1", "a", 30)
-        .tag("app", "alias", "a")
-        .image("app", "v2", "b", 1);
-    let rules = Rules {
-        keep: Some(1),
-        patterns: vec![pattern("app:v*")],
-        ..Rules::default()
-    };
+    let world = world().image("app", "v1", "a", 30).tag("app", "alias", "a").image("app", "v2", "b", 1);
+    let rules = Rules { keep: Some(1), patterns: vec![pattern("app:v*")], ..Rules::default() };
     check(
         &world,
         &Request::Prune(rules.clone()),
@@ -180,11 +141,7 @@ fn all_shared_tags_are_untagged_together() {
         .image("app", "v2", "b", 20)
         .tag("app", "y", "b")
         .image("app", "v3", "c", 10);
-    let rules = Rules {
-        keep: Some(1),
-        exclude: vec![pattern("app:x"), pattern(":y")],
-        ..Rules::default()
-    };
+    let rules = Rules { keep: Some(1), exclude: vec![pattern("app:x"), pattern(":y")], ..Rules::default() };
     check(
         &world,
         &Request::Prune(rules),
@@ -248,10 +205,12 @@ fn a_child_that_something_kept_needs_stays() {
 
 #[test]
 fn nested_indexes_go_from_the_outside_in() {
-    let world = world()
-        .child("app", "amd", 30)
-        .index("app", "inner", "i", &["amd"])
-        .index("app", "outer", "o", &["i", "amd"]);
+    let world = world().child("app", "amd", 30).index("app", "inner", "i", &["amd"]).index(
+        "app",
+        "outer",
+        "o",
+        &["i", "amd"],
+    );
     check(
         &world,
         &remove(&["app"]),
@@ -266,11 +225,12 @@ fn nested_indexes_go_from_the_outside_in() {
 
 #[test]
 fn a_digest_takes_all_its_tags_but_not_what_others_need() {
-    let world = world()
-        .image("app", "v1", "a", 30)
-        .tag("app", "stable", "a")
-        .child("app", "amd", 1)
-        .index("app", "multi", "i", &["amd"]);
+    let world = world().image("app", "v1", "a", 30).tag("app", "stable", "a").child("app", "amd", 1).index(
+        "app",
+        "multi",
+        "i",
+        &["amd"],
+    );
     check(
         &world,
         &remove(&[&format!("app@{}", digest_of("a"))]),
@@ -281,12 +241,7 @@ fn a_digest_takes_all_its_tags_but_not_what_others_need() {
          frees 1160",
     );
     let needed = remove(&[&format!("app@{}", digest_of("amd"))]);
-    refused(
-        &world.snapshot(),
-        &needed,
-        Kind::Refused,
-        "is needed by `app:multi`",
-    );
+    refused(&world.snapshot(), &needed, Kind::Refused, "is needed by `app:multi`");
 }
 
 #[test]
@@ -338,12 +293,7 @@ fn what_cannot_be_read_makes_its_repository_untouchable() {
     }
     assert!(plan.repositories[0].ranks.is_empty() && !plan.repositories[1].ranks.is_empty());
     assert_eq!(plan.blockers.len(), 1, "{:?}", plan.blockers);
-    refused(
-        &world.snapshot(),
-        &remove(&["app:v1"]),
-        Kind::Refused,
-        "tag `bad`: 500",
-    );
+    refused(&world.snapshot(), &remove(&["app:v1"]), Kind::Refused, "tag `bad`: 500");
     // A tag without a manifest stops rules, and can be removed by name.
     let world = whole.dangling("app", "lost");
     let plan = make(&world.snapshot(), &keep(1), now()).unwrap();
@@ -375,9 +325,13 @@ fn signatures_live_and_die_with_their_subject() {
 
 #[test]
 fn a_shared_layer_is_counted_once_and_only_when_nothing_else_needs_it() {
-    let world = world()
-        .image_with("app", "v1", "a", 30, &["base", "one"])
-        .image_with("app", "v2", "b", 20, &["base", "two"]);
+    let world = world().image_with("app", "v1", "a", 30, &["base", "one"]).image_with(
+        "app",
+        "v2",
+        "b",
+        20,
+        &["base", "two"],
+    );
     // Two configs of 60, three layers of 1000, two manifests of 100.
     let plan = make(&world.snapshot(), &remove(&["app"]), now()).unwrap();
     assert_eq!(plan.freed.0, 3320);
@@ -390,10 +344,7 @@ fn a_shared_layer_is_counted_once_and_only_when_nothing_else_needs_it() {
 
 #[test]
 fn what_an_interrupted_run_began_is_finished() {
-    let world = world()
-        .image("app", "v1", "a", 30)
-        .placeholder("app", "v0")
-        .image("app", "v2", "b", 1);
+    let world = world().image("app", "v1", "a", 30).placeholder("app", "v0").image("app", "v2", "b", 1);
     check(
         &world,
         &keep(5),
@@ -408,21 +359,9 @@ fn what_an_interrupted_run_began_is_finished() {
 #[test]
 fn rules_without_keep_or_age_remove_no_tag() {
     let world = world().image("app", "v1", "a", 3000);
-    check(
-        &world,
-        &Request::Prune(Rules::default()),
-        "app:v1 keep: no rule removes tags\nfrees 0",
-    );
-    check(
-        &world,
-        &Request::Collect,
-        "app:v1 keep: no rule removes tags\nfrees 0",
-    );
-    check(
-        &world,
-        &older_than("2y"),
-        "app:v1 remove: older than 2y\n0 delete a with v1\nfrees 1160",
-    );
+    check(&world, &Request::Prune(Rules::default()), "app:v1 keep: no rule removes tags\nfrees 0");
+    check(&world, &Request::Collect, "app:v1 keep: no rule removes tags\nfrees 0");
+    check(&world, &older_than("2y"), "app:v1 remove: older than 2y\n0 delete a with v1\nfrees 1160");
 }
 
 #[test]
@@ -461,17 +400,15 @@ fn a_plan_that_was_tampered_with_fails_the_audit() {
         plan.repositories[0].ranks.push(first);
     });
     tampered(&|plan| {
-        plan.repositories[0].ranks.push(vec![Step::DeleteTag {
-            tag: "v2".parse().unwrap(),
-            expects: Some(digest_of("a")),
-        }]);
+        plan.repositories[0]
+            .ranks
+            .push(vec![Step::DeleteTag { tag: "v2".parse().unwrap(), expects: Some(digest_of("a")) }]);
     });
     // What was never read is deleted; what is kept would not be verified; a tag has no verdict.
     tampered(&|plan| {
-        plan.repositories[0].ranks.push(vec![Step::DeleteManifest {
-            digest: digest_of("unheard"),
-            expects: Default::default(),
-        }]);
+        plan.repositories[0]
+            .ranks
+            .push(vec![Step::DeleteManifest { digest: digest_of("unheard"), expects: [].into() }]);
     });
     tampered(&|plan| plan.kept.manifests.clear());
     tampered(&|plan| plan.kept.blobs.clear());
@@ -484,14 +421,6 @@ fn dates_and_ages_meet_exactly() {
     let world = world().image("app", "v1", "a", 30);
     let created: Timestamp = now() - jiff::SignedDuration::from_hours(30 * 24);
     assert_eq!("30d".parse::<Age>().unwrap().before(now()), created);
-    check(
-        &world,
-        &older_than("30d"),
-        "app:v1 keep: younger than 30d\nfrees 0",
-    );
-    check(
-        &world,
-        &older_than("29d"),
-        "app:v1 remove: older than 29d\n0 delete a with v1\nfrees 1160",
-    );
+    check(&world, &older_than("30d"), "app:v1 keep: younger than 30d\nfrees 0");
+    check(&world, &older_than("29d"), "app:v1 remove: older than 29d\n0 delete a with v1\nfrees 1160");
 }

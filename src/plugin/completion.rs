@@ -41,10 +41,7 @@ pub(super) fn answer(words: &[OsString], descriptions: Descriptions) -> String {
 /// Docker gives its words from the plugin's name on; Debian's bash completion leaves the name out, or gives what
 /// remains of the global flags in front of it.
 fn after_the_name(words: &[OsString]) -> Vec<String> {
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let end = words.len().saturating_sub(1);
     match words[..end].iter().position(|word| word == NAME) {
         Some(name) => words[name + 1..].to_vec(),
@@ -53,9 +50,8 @@ fn after_the_name(words: &[OsString]) -> Vec<String> {
 }
 
 fn candidates(words: &[String]) -> Vec<Candidate> {
-    let (current, before) = words
-        .split_last()
-        .map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+    let (current, before) =
+        words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
     let root = super::command();
     let Some(registry) = root.find_subcommand(NAME) else {
         return Vec::new();
@@ -73,9 +69,7 @@ fn candidates(words: &[String]) -> Vec<Candidate> {
         Some((flag, value)) if flag.starts_with("--") => value,
         _ => current,
     };
-    all.into_iter()
-        .filter(|candidate| candidate.value.starts_with(typed))
-        .collect()
+    all.into_iter().filter(|candidate| candidate.value.starts_with(typed)).collect()
 }
 
 fn commands(group: &Command) -> Vec<Candidate> {
@@ -93,10 +87,8 @@ fn of_command(command: &Command, given: &[String], current: &str) -> Vec<Candida
     if given.iter().any(|word| word == "--") {
         return Vec::new();
     }
-    if let Some(open) = given
-        .last()
-        .and_then(|last| option(command, last))
-        .filter(|option| takes_value(option))
+    if let Some(open) =
+        given.last().and_then(|last| option(command, last)).filter(|option| takes_value(option))
     {
         return values(open);
     }
@@ -147,20 +139,11 @@ fn flags(command: &Command, given: &[String], current: &str) -> Vec<Candidate> {
         let long = argument.get_long().map(|long| format!("--{long}"));
         let short = argument.get_short().map(|letter| format!("-{letter}"));
         for value in long.into_iter().chain(short.filter(|_| current == "-")) {
-            flags.push(Candidate {
-                value,
-                description: description.clone(),
-            });
+            flags.push(Candidate { value, description: description.clone() });
         }
     }
-    if command
-        .get_arguments()
-        .all(|argument| argument.get_long() != Some("help"))
-    {
-        flags.push(Candidate {
-            value: "--help".to_owned(),
-            description: "Print help".to_owned(),
-        });
+    if command.get_arguments().all(|argument| argument.get_long() != Some("help")) {
+        flags.push(Candidate { value: "--help".to_owned(), description: "Print help".to_owned() });
     }
     flags
 }

@@ -13,18 +13,11 @@ pub(super) fn like_docker(command: Command) -> Command {
 fn laid_out(command: Command, path: &str) -> Command {
     let is_group = command.has_subcommands();
     let usage = usage(&command, path);
-    let template = if is_group {
-        OF_A_GROUP.replace("{name}", path)
-    } else {
-        OF_A_COMMAND.to_owned()
-    };
-    command
-        .override_usage(usage)
-        .help_template(template)
-        .mut_subcommands(|subcommand| {
-            let path = format!("{path} {}", subcommand.get_name());
-            laid_out(subcommand, &path)
-        })
+    let template = if is_group { OF_A_GROUP.replace("{name}", path) } else { OF_A_COMMAND.to_owned() };
+    command.override_usage(usage).help_template(template).mut_subcommands(|subcommand| {
+        let path = format!("{path} {}", subcommand.get_name());
+        laid_out(subcommand, &path)
+    })
 }
 
 fn usage(command: &Command, path: &str) -> String {
@@ -38,15 +31,8 @@ fn usage(command: &Command, path: &str) -> String {
         usage.push_str(" [OPTIONS]");
     }
     for argument in command.get_positionals() {
-        let name = argument
-            .get_value_names()
-            .and_then(<[_]>::first)
-            .map_or("ARG", |name| name.as_str());
-        let first = if argument.is_required_set() {
-            format!("{name} ")
-        } else {
-            String::new()
-        };
+        let name = argument.get_value_names().and_then(<[_]>::first).map_or("ARG", |name| name.as_str());
+        let first = if argument.is_required_set() { format!("{name} ") } else { String::new() };
         usage = format!("{usage} {first}[{name}...]");
     }
     usage

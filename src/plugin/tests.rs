@@ -1,5 +1,4 @@
 use super::*;
-use crate::cli::{Command, Plugin};
 
 fn call(typed: &str) -> Call {
     let args: Vec<OsString> = ["plugin"]
@@ -23,35 +22,20 @@ fn argv_forms() {
     let version = concat!("PRINT docker-registry-prune ", env!("CARGO_PKG_VERSION"), "\n");
     for (typed, expected) in [
         // What Docker passes on, verbatim.
-        (
-            "registry prune --dry-run -- x",
-            "docker registry prune --dry-run -- x",
-        ),
+        ("registry prune --dry-run -- x", "docker registry prune --dry-run -- x"),
         (
             "--context default --debug --log-level debug registry prune --config z",
             "docker --context default --debug --log-level debug registry prune --config z",
         ),
-        (
-            "-D -l debug -c default registry prune",
-            "docker -D -l debug -c default registry prune",
-        ),
+        ("-D -l debug -c default registry prune", "docker -D -l debug -c default registry prune"),
         (
             "-H unix:///x --tlsverify=false registry prune",
             "docker -H unix:///x --tlsverify=false registry prune",
         ),
         ("-Dl debug registry ls", "docker -Dl debug registry ls"),
-        (
-            "-ldebug -D=false registry ls",
-            "docker -ldebug -D=false registry ls",
-        ),
-        (
-            "-c=x --config=/y registry ls",
-            "docker -c=x --config=/y registry ls",
-        ),
-        (
-            "--context registry registry ls",
-            "docker --context registry registry ls",
-        ),
+        ("-ldebug -D=false registry ls", "docker -ldebug -D=false registry ls"),
+        ("-c=x --config=/y registry ls", "docker -c=x --config=/y registry ls"),
+        ("--context registry registry ls", "docker --context registry registry ls"),
         ("registry", "docker registry --help"),
         ("--debug registry", "docker registry --help"),
         ("registry --help", "docker registry --help"),
@@ -74,10 +58,7 @@ fn argv_forms() {
         ("-D registry docker-cli-plugin-hooks {}", "PRINT {}\n"),
         // The hyphenated name.
         ("registry-prune --keep 5", "docker registry prune --keep 5"),
-        (
-            "-c x registry-prune --keep 5 app",
-            "docker -c x registry prune --keep 5 app",
-        ),
+        ("-c x registry-prune --keep 5 app", "docker -c x registry prune --keep 5 app"),
         ("registry registry-prune app", "docker registry prune app"),
         ("registry-prune", "docker registry prune"),
         ("help registry-prune", "docker registry prune --help"),
@@ -96,14 +77,8 @@ fn argv_forms() {
         ("--context x ls -q", "docker --context x registry ls -q"),
         ("--keep 5", "docker registry prune --keep 5"),
         ("--keep 5 -v", "docker registry prune --keep 5 -v"),
-        (
-            "-H tcp://x:1 --keep 5",
-            "docker -H tcp://x:1 registry prune --keep 5",
-        ),
-        (
-            "127.0.0.1:5000/app --keep 5",
-            "docker registry prune 127.0.0.1:5000/app --keep 5",
-        ),
+        ("-H tcp://x:1 --keep 5", "docker -H tcp://x:1 registry prune --keep 5"),
+        ("127.0.0.1:5000/app --keep 5", "docker registry prune 127.0.0.1:5000/app --keep 5"),
         ("team/*", "docker registry prune team/*"),
         ("*", "docker registry prune *"),
         (":latest", "docker registry prune :latest"),
@@ -134,9 +109,7 @@ fn parsed(typed: &str) -> Result<Cli, clap::Error> {
 #[test]
 fn global_flags_in_every_form_of_pflag_are_parsed() {
     let globals = |typed: &str| {
-        parsed(&format!("{typed} registry ls"))
-            .unwrap_or_else(|e| panic!("{typed}: {e}"))
-            .globals
+        parsed(&format!("{typed} registry ls")).unwrap_or_else(|e| panic!("{typed}: {e}")).globals
     };
     assert!(globals("-D").debug);
     assert!(globals("--debug").debug);
@@ -155,10 +128,7 @@ fn global_flags_in_every_form_of_pflag_are_parsed() {
     assert_eq!(globals("--tls=false").tls, Some(false));
     assert_eq!(globals("--tlsverify=false").tlsverify, Some(false));
     assert_eq!(globals("").tlsverify, None);
-    assert_eq!(
-        globals("--tlscacert x --tlscert=y --tlskey z").tlskey.as_deref(),
-        Some("z".as_ref())
-    );
+    assert_eq!(globals("--tlscacert x --tlscert=y --tlskey z").tlskey.as_deref(), Some("z".as_ref()));
 }
 
 #[test]
@@ -166,10 +136,7 @@ fn flags_behind_the_name_are_not_dockers() {
     for typed in ["registry ls -c x", "registry prune -D", "registry -c x ls"] {
         assert_eq!(parsed(typed).unwrap_err().exit_code(), 2, "{typed}");
     }
-    assert!(
-        parsed("registry prune --keep 5 --keep 6").is_err(),
-        "the two would contradict each other"
-    );
+    assert!(parsed("registry prune --keep 5 --keep 6").is_err(), "the two would contradict each other");
 }
 
 #[test]
@@ -191,10 +158,7 @@ fn help_is_laid_out_like_dockers() {
         error.to_string()
     };
     let group = help("registry --help");
-    assert!(
-        group.starts_with("Usage:  docker registry COMMAND\n\nPrune a private registry"),
-        "{group}"
-    );
+    assert!(group.starts_with("Usage:  docker registry COMMAND\n\nPrune a private registry"), "{group}");
     for command in ["prune", "ls", "rm", "gc", "verify", "shell-function"] {
         assert!(group.contains(&format!("\n  {command} ")), "{group}");
     }
@@ -213,18 +177,11 @@ fn help_is_laid_out_like_dockers() {
 
 #[test]
 fn metadata_is_what_docker_accepts() {
-    assert_eq!(
-        call("docker-cli-plugin-metadata"),
-        Call::Print(metadata().to_owned())
-    );
+    assert_eq!(call("docker-cli-plugin-metadata"), Call::Print(metadata().to_owned()));
     let metadata: serde_json::Value = serde_json::from_str(metadata()).unwrap();
     assert_eq!(metadata["SchemaVersion"], "0.1.0");
     assert_eq!(metadata["Version"], concat!("v", env!("CARGO_PKG_VERSION")));
-    assert!(
-        metadata["Vendor"]
-            .as_str()
-            .is_some_and(|vendor| !vendor.is_empty())
-    );
+    assert!(metadata["Vendor"].as_str().is_some_and(|vendor| !vendor.is_empty()));
 }
 
 fn completed(typed: &[&str]) -> Vec<String> {
@@ -241,39 +198,22 @@ fn completion_answers_in_cobras_format() {
     let without = |typed: &[&str]| completed(&[&["__completeNoDesc"][..], typed].concat());
     assert_eq!(
         with(&["registry", "pr"]),
-        [
-            "prune\tRemove what no rule keeps, collect the garbage, restart and verify",
-            ":4"
-        ]
+        ["prune\tRemove what no rule keeps, collect the garbage, restart and verify", ":4"]
     );
     assert_eq!(without(&["registry", "pr"]), ["prune", ":4"]);
-    assert_eq!(
-        without(&["registry", ""]),
-        ["prune", "ls", "rm", "gc", "verify", "shell-function", ":4"]
-    );
+    assert_eq!(without(&["registry", ""]), ["prune", "ls", "rm", "gc", "verify", "shell-function", ":4"]);
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);
-    assert_eq!(
-        without(&["registry", "prune", ""]),
-        [":4"],
-        "no flags before a `-`"
-    );
+    assert_eq!(without(&["registry", "prune", ""]), [":4"], "no flags before a `-`");
     assert_eq!(without(&["registry", "prune", "--d"]), ["--dry-run", ":4"]);
-    assert_eq!(
-        without(&["registry", "prune", "--dry-run", "--d"]),
-        [":4"],
-        "given already"
-    );
+    assert_eq!(without(&["registry", "prune", "--dry-run", "--d"]), [":4"], "given already");
     assert_eq!(
         without(&["registry", "prune", "--exclude", "a", "--ex"]),
         ["--exclude", ":4"],
         "may stand twice"
     );
     assert!(without(&["registry", "prune", "-"]).contains(&"-f".to_owned()));
-    assert_eq!(
-        without(&["registry", "prune", "--format", ""]),
-        ["table", "json", ":4"]
-    );
+    assert_eq!(without(&["registry", "prune", "--format", ""]), ["table", "json", ":4"]);
     assert_eq!(without(&["registry", "prune", "--format", "j"]), ["json", ":4"]);
     assert_eq!(without(&["registry", "prune", "--gc-mode=l"]), ["live", ":4"]);
     assert_eq!(without(&["registry", "prune", "--keep", ""]), [":4"]);
@@ -281,10 +221,7 @@ fn completion_answers_in_cobras_format() {
     assert_eq!(without(&["registry", "nonsense", "--"]), [":4"]);
     // Debian's bash completion: no name, or the rest of the global flags before it.
     assert_eq!(without(&["prune", "--d"]), ["--dry-run", ":4"]);
-    assert_eq!(
-        without(&["default", "registry", "prune", "--d"]),
-        ["--dry-run", ":4"]
-    );
+    assert_eq!(without(&["default", "registry", "prune", "--d"]), ["--dry-run", ":4"]);
     assert_eq!(without(&["pr"]), ["prune", ":4"]);
     assert_eq!(without(&[]).last().unwrap(), ":4");
 }
@@ -298,10 +235,7 @@ mod shell_function {
     fn docker_gets(shell: &str, typed: &str) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         crate::config::tests::write_program(&folder.path().join("docker"), "printf '[%s]' \"$@\"; exit 7");
-        let script = format!(
-            "set -eu\n{}\n{typed} || printf ' %s' \"$?\"\n",
-            super::shell_function()
-        );
+        let script = format!("set -eu\n{}\n{typed} || printf ' %s' \"$?\"\n", super::shell_function());
         let mut child = Command::new(shell)
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
@@ -319,15 +253,9 @@ mod shell_function {
         let mut tried = 0;
         for shell in ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/zsh", "/bin/mksh"] {
             for (typed, expected) in [
-                (
-                    "docker registry-prune --keep 5 'a b'",
-                    "[registry][prune][--keep][5][a b] 7",
-                ),
+                ("docker registry-prune --keep 5 'a b'", "[registry][prune][--keep][5][a b] 7"),
                 ("docker registry-prune", "[registry][prune] 7"),
-                (
-                    "docker --context x -D registry-prune ''",
-                    "[--context][x][-D][registry][prune][] 7",
-                ),
+                ("docker --context x -D registry-prune ''", "[--context][x][-D][registry][prune][] 7"),
                 ("docker -c registry-prune ps", "[-c][registry-prune][ps] 7"),
                 ("docker --host=h registry-prune", "[--host=h][registry][prune] 7"),
                 ("docker help registry-prune", "[help][registry][prune] 7"),

@@ -60,11 +60,7 @@ struct TokenAnswer {
 
 impl Auth {
     pub(super) fn new(credentials: Option<Credentials>) -> Self {
-        Self {
-            credentials,
-            demand: RwLock::new(Demand::Nothing),
-            slots: Mutex::default(),
-        }
+        Self { credentials, demand: RwLock::new(Demand::Nothing), slots: Mutex::default() }
     }
 
     /// The header for a request that needs `scopes`, as far as the registry's demands are known.
@@ -83,11 +79,7 @@ impl Auth {
             (Demand::Bearer { realm, service }, _) => {
                 let slot = self.slot(scopes);
                 let mut slot = slot.lock().await;
-                if let Some(token) = slot
-                    .token
-                    .as_ref()
-                    .filter(|token| Instant::now() < token.renew_at)
-                {
+                if let Some(token) = slot.token.as_ref().filter(|token| Instant::now() < token.renew_at) {
                     return Ok(Some(token.header.clone()));
                 }
                 let scopes = scopes.merged(&slot.wider);
@@ -164,9 +156,8 @@ impl Auth {
         }
         let answer = match &self.credentials {
             Some(Credentials::IdentityToken(refresh)) => {
-                let answer = transport
-                    .exchange(&oauth_call(transport, realm, service, scopes, refresh), None)
-                    .await?;
+                let answer =
+                    transport.exchange(&oauth_call(transport, realm, service, scopes, refresh), None).await?;
                 if matches!(answer.status.as_u16(), 404 | 405) {
                     // This service does not speak OAuth2: the older form takes the same secret.
                     let header = basic("", refresh);
@@ -201,32 +192,18 @@ impl Auth {
 
 /// The first Bearer challenge, else a Basic one: several may stand in one header or in several.
 fn read_challenge(answer: &Answer) -> Option<(Demand, Scopes)> {
-    let lines: Vec<&str> = answer
-        .headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .collect();
-    let challenges: Vec<_> = lines
-        .iter()
-        .filter_map(|line| http_auth::parse_challenges(line).ok())
-        .flatten()
-        .collect();
-    let bearer = challenges
-        .iter()
-        .filter(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
+    let lines: Vec<&str> =
+        answer.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok()).collect();
+    let challenges: Vec<_> =
+        lines.iter().filter_map(|line| http_auth::parse_challenges(line).ok()).flatten().collect();
+    let bearer = challenges.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
     for challenge in bearer {
         let value = |name: &str| {
-            let found = challenge
-                .params
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.to_unescaped())
         };
         if let Some(realm) = value("realm").and_then(|realm| answer.url.join(&realm).ok()) {
-            let scopes = value("scope")
-                .map(|scope| Scopes::parse(&scope))
-                .unwrap_or_default();
+            let scopes = value("scope").map(|scope| Scopes::parse(&scope)).unwrap_or_default();
             let service = value("service");
             return Some((Demand::Bearer { realm, service }, scopes));
         }
@@ -272,10 +249,7 @@ fn oauth_call(
         .extend_pairs(service.map(|service| ("service", service)));
     let mut call = call(transport, Method::POST, realm.clone());
     call.body = form.query().unwrap_or_default().as_bytes().to_vec();
-    call.headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
+    call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     call
 }
 
@@ -300,19 +274,14 @@ fn read_token(answer: &Answer) -> Result<Token, Error> {
                 error.with_explanation("the token service refused the scopes")
             }
             // OAuth2 says `invalid_grant` with a 400.
-            400 | 401 | 403 => error
-                .with_kind(Kind::Unauthorized)
-                .with_explanation("the token service refused"),
+            400 | 401 | 403 => {
+                error.with_kind(Kind::Unauthorized).with_explanation("the token service refused")
+            }
             _ => error.with_explanation("the token service did not answer as one"),
         });
     }
-    let malformed = |why: &str| {
-        Error::unusable(
-            answer,
-            Kind::Malformed,
-            format!("the token service's answer {why}"),
-        )
-    };
+    let malformed =
+        |why: &str| Error::unusable(answer, Kind::Malformed, format!("the token service's answer {why}"));
     let read: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| malformed("is not JSON"))?;
     let token = [read.token, read.access_token]
         .into_iter()
@@ -321,10 +290,7 @@ fn read_token(answer: &Answer) -> Result<Token, Error> {
         .ok_or_else(|| malformed("has no token"))?;
     let header = bearer(&token).ok_or_else(|| malformed("has a token that fits no header"))?;
     let life = read.expires_in.unwrap_or(SHORTEST_LIFE).clamp(SHORTEST_LIFE, DAY);
-    Ok(Token {
-        header,
-        renew_at: Instant::now() + Duration::from_secs(life - RENEWED_BEFORE),
-    })
+    Ok(Token { header, renew_at: Instant::now() + Duration::from_secs(life - RENEWED_BEFORE) })
 }
 
 fn bearer(token: &str) -> Option<HeaderValue> {

@@ -19,9 +19,7 @@ impl Registry {
     ) -> Result<Option<Vec<u8>>, Error> {
         let mut call = self.blob_call(Method::GET, repository, digest);
         call.size_limit = limit;
-        let answer = self
-            .send(call, &Scopes::repository(repository, &["pull"]))
-            .await?;
+        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
         if answer.status != 200 {
             let error = Error::refused(&answer);
             return if error.is_absent() { Ok(None) } else { Err(error) };
@@ -41,16 +39,10 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
         let call = self.blob_call(Method::HEAD, repository, digest);
-        let answer = self
-            .send(call, &Scopes::repository(repository, &["pull"]))
-            .await?;
+        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
         match (answer.status.as_u16(), answer.length()) {
             (200, Some(size)) => Ok(Some(size)),
-            (200, None) => Err(Error::unusable(
-                &answer,
-                Kind::Malformed,
-                "the answer has no size",
-            )),
+            (200, None) => Err(Error::unusable(&answer, Kind::Malformed, "the answer has no size")),
             // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
             (404, _) if answer.header(API_VERSION).is_some() => Ok(None),
             _ => Err(Error::refused(&answer)),

@@ -46,11 +46,6 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Whether the registry answers now, asked once.
-    pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.greet(Retry::Never).await
-    }
-
     async fn greet(&self, retry: Retry) -> Result<(), Error> {
         let mut call = self.call(Method::GET, self.url(""));
         call.retry = retry;
@@ -88,9 +83,7 @@ fn not_greeted(error: Error) -> Error {
 }
 
 fn is_registrys(answer: &Answer) -> bool {
-    let is_marked = answer
-        .header(API_VERSION)
-        .is_some_and(|mark| mark.starts_with("registry/"));
+    let is_marked = answer.header(API_VERSION).is_some_and(|mark| mark.starts_with("registry/"));
     is_marked
         || answer.body.is_empty()
         || serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|body| body.is_object())

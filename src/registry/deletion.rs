@@ -82,15 +82,11 @@ impl Registry {
     }
 
     async fn delete(&self, repository: &Repository, reference: &str) -> Result<Answer, Error> {
-        let mut call = self.call(
-            Method::DELETE,
-            self.url(&format!("{repository}/manifests/{reference}")),
-        );
+        let mut call = self.call(Method::DELETE, self.url(&format!("{repository}/manifests/{reference}")));
         call.retry = Retry::Unserved;
         call.time_limit = self.0.transport.timeouts.deletion;
         call.size_limit = 64 * 1024;
-        self.send(call, &Scopes::repository(repository, &["pull", "delete"]))
-            .await
+        self.send(call, &Scopes::repository(repository, &["pull", "delete"])).await
     }
 }
 
@@ -99,9 +95,5 @@ fn deletion(answer: &Answer) -> Result<Deletion, Error> {
         return Ok(Deletion::Done);
     }
     let error = Error::refused(answer);
-    if error.is_absent() {
-        Ok(Deletion::AlreadyAbsent)
-    } else {
-        Err(error)
-    }
+    if error.is_absent() { Ok(Deletion::AlreadyAbsent) } else { Err(error) }
 }

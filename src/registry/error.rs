@@ -124,11 +124,7 @@ impl Error {
     pub(super) fn refused(answer: &Answer) -> Self {
         let said = said_in(answer);
         let kind = kind_of_status(answer, &said);
-        let explanation = if said.is_empty() {
-            plain_text(answer)
-        } else {
-            String::new()
-        };
+        let explanation = if said.is_empty() { plain_text(answer) } else { String::new() };
         let mut error = Self::new(kind, &answer.method, &answer.url, &answer.place, explanation);
         error.0.status = Some(answer.status);
         error.0.said = said;
@@ -175,10 +171,7 @@ impl Error {
 
     /// What the user can do about it.
     pub(crate) fn hints(&self) -> Vec<String> {
-        let Place {
-            host,
-            has_credentials,
-        } = &*self.0.place;
+        let Place { host, has_credentials } = &*self.0.place;
         let login = if *has_credentials {
             format!("the stored credentials were not accepted: log in again with `docker login {host}`")
         } else {
@@ -312,19 +305,15 @@ fn said_in(answer: &Answer) -> Vec<Said> {
         #[serde(default)]
         errors: Vec<Said>,
     }
-    let mut said = serde_json::from_slice::<Errors>(&answer.body)
-        .map(|body| body.errors)
-        .unwrap_or_default();
+    let mut said = serde_json::from_slice::<Errors>(&answer.body).map(|body| body.errors).unwrap_or_default();
     said.truncate(3);
     said
 }
 
 /// A short answer in plain text often says what is the matter; a page of HTML does not.
 fn plain_text(answer: &Answer) -> String {
-    let is_text = answer
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let is_text =
+        answer.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     match std::str::from_utf8(&answer.body) {
         Ok(text) if is_text => text.trim().to_owned(),
         _ => String::new(),
@@ -334,10 +323,9 @@ fn plain_text(answer: &Answer) -> String {
 fn kind_of_cause(cause: &reqwest::Error) -> (Kind, &'static str) {
     if let Some(tls) = tls_error_in(cause) {
         return match tls {
-            rustls::Error::InvalidMessage(_) => (
-                Kind::PlainHttp,
-                "the server does not speak HTTPS here, it seems to speak plain HTTP",
-            ),
+            rustls::Error::InvalidMessage(_) => {
+                (Kind::PlainHttp, "the server does not speak HTTPS here, it seems to speak plain HTTP")
+            }
             rustls::Error::InvalidCertificate(_) => (Kind::Tls, "the server's certificate is not trusted"),
             _ => (Kind::Tls, "no secure connection could be made"),
         };
@@ -360,10 +348,7 @@ fn tls_error_in(error: &reqwest::Error) -> Option<&rustls::Error> {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        next = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-        {
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
         };

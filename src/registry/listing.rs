@@ -29,9 +29,7 @@ impl Registry {
         let mut sizes = PAGE_SIZES.into_iter().peekable();
         let mut promised: Option<Url> = None;
         while let Some(&size) = sizes.peek() {
-            let url = promised
-                .take()
-                .unwrap_or_else(|| self.catalog_page(size, list.last.as_deref()));
+            let url = promised.take().unwrap_or_else(|| self.catalog_page(size, list.last.as_deref()));
             let answer = match self.list_page(url, &Scopes::catalog()).await {
                 Ok(answer) => answer,
                 Err(error) if is_worth_another_size(&error) => {
@@ -81,11 +79,7 @@ impl Registry {
         let mut call = self.call(Method::GET, url);
         call.size_limit = LONGEST_LIST;
         let answer = self.send(call, scopes).await?;
-        if answer.status == 200 {
-            Ok(answer)
-        } else {
-            Err(Error::refused(&answer))
-        }
+        if answer.status == 200 { Ok(answer) } else { Err(Error::refused(&answer)) }
     }
 }
 
@@ -120,23 +114,13 @@ struct PageSize {
 
 impl<T: FromStr<Err: Display> + Ord> List<T> {
     fn new(key: &'static str) -> Self {
-        Self {
-            key,
-            names: BTreeSet::new(),
-            last: None,
-            promised: HashSet::new(),
-            idle_pages: 0,
-        }
+        Self { key, names: BTreeSet::new(), last: None, promised: HashSet::new(), idle_pages: 0 }
     }
 
     fn add(&mut self, answer: &Answer) -> Result<PageSize, Error> {
         let malformed = |why: String| Error::unusable(answer, Kind::Malformed, why);
         let Ok(page) = serde_json::from_slice::<Value>(&answer.body) else {
-            return Err(Error::unusable(
-                answer,
-                Kind::NotARegistry,
-                "the answer is not JSON",
-            ));
+            return Err(Error::unusable(answer, Kind::NotARegistry, "the answer is not JSON"));
         };
         let names = match page.get(self.key) {
             Some(Value::Array(names)) => names.as_slice(),
@@ -153,10 +137,7 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
             self.names.insert(name);
             self.last = Some(text.to_owned());
         }
-        Ok(PageSize {
-            names: names.len(),
-            new_names: self.names.len() - before,
-        })
+        Ok(PageSize { names: names.len(), new_names: self.names.len() - before })
     }
 
     /// The page that the registry promises after this one.
@@ -165,22 +146,11 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
         let Some(target) = next_link(&answer.headers).map_err(|why| malformed(why.to_owned()))? else {
             return Ok(None);
         };
-        let next = answer
-            .url
-            .join(&target)
-            .ok()
-            .filter(|next| next.origin() == answer.url.origin())
-            .ok_or_else(|| {
-                malformed(format!(
-                    "the list goes on at another place: `{}`",
-                    printable(&target)
-                ))
-            })?;
-        self.idle_pages = if page.new_names == 0 {
-            self.idle_pages + 1
-        } else {
-            0
-        };
+        let next =
+            answer.url.join(&target).ok().filter(|next| next.origin() == answer.url.origin()).ok_or_else(
+                || malformed(format!("the list goes on at another place: `{}`", printable(&target))),
+            )?;
+        self.idle_pages = if page.new_names == 0 { self.idle_pages + 1 } else { 0 };
         if self.idle_pages > MOST_IDLE_PAGES || !self.promised.insert(next.clone()) {
             return Err(malformed("the list goes in circles".to_owned()));
         }
@@ -198,15 +168,10 @@ pub(super) fn next_link(headers: &HeaderMap) -> Result<Option<String>, &'static 
     for line in headers.get_all(LINK) {
         let mut rest = line.to_str().map_err(|_| UNREADABLE)?.trim();
         while !rest.is_empty() {
-            let (target, after) = rest
-                .strip_prefix('<')
-                .and_then(|rest| rest.split_once('>'))
-                .ok_or(UNREADABLE)?;
+            let (target, after) =
+                rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or(UNREADABLE)?;
             // Parameters end where the next link begins.
-            let end = after
-                .find(",<")
-                .or_else(|| after.find(", <"))
-                .unwrap_or(after.len());
+            let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
             let (parameters, following) = after.split_at(end);
             let is_next = parameters.split(';').any(|parameter| {
                 let (name, value) = parameter.split_once('=').unwrap_or_default();

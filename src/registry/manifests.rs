@@ -56,9 +56,7 @@ impl Registry {
         let mut call = self.manifest_call(Method::GET, repository, reference);
         call.headers = accepting_all();
         call.size_limit = LONGEST_MANIFEST;
-        let answer = self
-            .send(call, &Scopes::repository(repository, &["pull"]))
-            .await?;
+        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
         if answer.status == 200 {
             return read_manifest(&answer, reference).map(Some);
         }
@@ -70,9 +68,7 @@ impl Registry {
     pub(crate) async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Option<Digest>, Error> {
         let mut call = self.manifest_call(Method::HEAD, repository, tag.into());
         call.headers = accepting_all();
-        let answer = self
-            .send(call, &Scopes::repository(repository, &["pull"]))
-            .await?;
+        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
         match (answer.status.as_u16(), digest_header(&answer)) {
             (200, Ok(Some(digest))) => Ok(Some(digest)),
             // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
@@ -101,17 +97,14 @@ impl Registry {
             return Err(self.0.transport.error(Kind::Local, &call.method, &call.url, why));
         };
         call.headers.insert(CONTENT_TYPE, content_type);
-        let answer = self
-            .send(call, &Scopes::repository(repository, &["pull", "push"]))
-            .await?;
+        let answer = self.send(call, &Scopes::repository(repository, &["pull", "push"])).await?;
         if !matches!(answer.status.as_u16(), 200..=202) {
             return Err(Error::refused(&answer));
         }
         match digest_header(&answer)? {
-            Some(digest) if digest.matches(body) == Some(false) => Err(malformed(
-                &answer,
-                format!("the registry stored something else: {digest}"),
-            )),
+            Some(digest) if digest.matches(body) == Some(false) => {
+                Err(malformed(&answer, format!("the registry stored something else: {digest}")))
+            }
             _ => Ok(()),
         }
     }
@@ -148,10 +141,7 @@ fn read_manifest(answer: &Answer, asked: Reference<'_>) -> Result<Manifest, Erro
     {
         return Err(malformed(answer, format!("asked for {asked}, got {named}")));
     }
-    let digest = asked
-        .cloned()
-        .or(named)
-        .unwrap_or_else(|| Digest::of(&answer.body));
+    let digest = asked.cloned().or(named).unwrap_or_else(|| Digest::of(&answer.body));
     let manifest = Manifest::parse(digest, media_type, &answer.body).map_err(|why| malformed(answer, why))?;
     // The digest of a schema 1 manifest is made without the signatures that its bytes hold: it is taken as said.
     if manifest.kind == ManifestKind::Schema1 {
@@ -163,14 +153,10 @@ fn read_manifest(answer: &Answer, asked: Reference<'_>) -> Result<Manifest, Erro
     }
     match manifest.digest.matches(&answer.body) {
         Some(true) => Ok(manifest),
-        Some(false) => Err(malformed(
-            answer,
-            format!("the digest {} does not fit the content", manifest.digest),
-        )),
-        None => Err(malformed(
-            answer,
-            format!("the digest {} cannot be verified", manifest.digest),
-        )),
+        Some(false) => {
+            Err(malformed(answer, format!("the digest {} does not fit the content", manifest.digest)))
+        }
+        None => Err(malformed(answer, format!("the digest {} cannot be verified", manifest.digest))),
     }
 }
 

@@ -36,11 +36,7 @@ impl Scopes {
     pub(super) fn merged(&self, other: &Self) -> Self {
         let mut merged = self.clone();
         for (resource, actions) in &other.0 {
-            merged
-                .0
-                .entry(resource.clone())
-                .or_default()
-                .extend(actions.iter().cloned());
+            merged.0.entry(resource.clone()).or_default().extend(actions.iter().cloned());
         }
         merged
     }

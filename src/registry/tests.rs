@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::error::Kind;
 use super::fake_registry::FakeRegistry;
 use super::*;
 use crate::credentials::Secret;
@@ -18,7 +19,8 @@ fn access(host: &str) -> Access {
         credentials: None,
         is_insecure: false,
         certificates: None,
-        concurrency: DEFAULT_CONCURRENCY,
+        concurrency: 16,
+        trace: Trace::default(),
         timeouts: Timeouts {
             pause: Duration::from_millis(1),
             request: Duration::from_secs(5),

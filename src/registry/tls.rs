@@ -20,18 +20,10 @@ pub(super) struct Trust {
 impl Trust {
     /// The engine's rule: certificates of one's own are for registries that are verified.
     pub(super) fn of_registry(verifies: bool, uses_proxy: bool, certificates: Option<&Path>) -> Result<Self> {
-        let mut trust = Self {
-            verifies,
-            uses_proxy,
-            authorities: Vec::new(),
-            identity: None,
-        };
+        let mut trust = Self { verifies, uses_proxy, authorities: Vec::new(), identity: None };
         if let Some(folder) = certificates.filter(|folder| verifies && folder.is_dir()) {
             trust.read(folder).with_context(|| {
-                format!(
-                    "the registry's certificates in `{}` cannot be used",
-                    folder.display()
-                )
+                format!("the registry's certificates in `{}` cannot be used", folder.display())
             })?;
         }
         Ok(trust)
@@ -98,10 +90,7 @@ impl Trust {
             .map(|der| Certificate::from_der(der))
             .collect::<Result<Vec<_>, _>>()?;
         let roots = roots.into_iter().chain(self.authorities.iter().cloned());
-        builder()
-            .tls_certs_only(roots)
-            .build()
-            .context("no TLS client could be made")
+        builder().tls_certs_only(roots).build().context("no TLS client could be made")
     }
 }
 

@@ -3,15 +3,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
 
+use super::Trace;
 use super::error::{Error, Kind, Place};
 use super::tls::Trust;
 use super::{Access, Timeouts};
-use crate::model::Scheme;
+use crate::model::{Scheme, printable};
 
 const TRIES: u32 = 3;
 /// A registry that wants a longer pause than this is reported instead.
@@ -28,6 +29,7 @@ pub(super) struct Transport {
     /// For storage hosts and token services elsewhere: always verified.
     far: OnceLock<Client>,
     sent: AtomicU64,
+    trace: Trace,
 }
 
 /// A request as it is sent. Its body may hold a secret, so it cannot be printed.
@@ -85,6 +87,7 @@ impl Transport {
             near,
             far: OnceLock::new(),
             sent: AtomicU64::new(0),
+            trace: access.trace.clone(),
         })
     }
 
@@ -147,6 +150,7 @@ impl Transport {
             request = request.body(call.body.clone());
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
+        let asked = Instant::now();
         let unanswered = |cause| Error::unanswered(&call.method, &call.url, &self.place, cause);
         let mut response = request.send().await.map_err(unanswered)?;
         let mut answer = Answer {
@@ -157,15 +161,17 @@ impl Transport {
             headers: std::mem::take(response.headers_mut()),
             body: Vec::new(),
         };
+        self.trace.tell(|| {
+            let place = printable(&without_query(&call.url));
+            format!("{} {place}: {} in {:.0?}", call.method, answer.status.as_u16(), asked.elapsed())
+        });
         let is_good = answer.status.is_success();
         let limit = if is_good { call.size_limit } else { LONGEST_REFUSAL };
         if is_good && call.method != Method::HEAD && answer.length().is_some_and(|length| length > limit) {
             return Err(answer.too_long(limit));
         }
         while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-            let room = usize::try_from(limit)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(answer.body.len());
+            let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(answer.body.len());
             if chunk.len() > room {
                 if is_good {
                     return Err(answer.too_long(limit));
@@ -241,4 +247,11 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback()),
         None => false,
     }
+}
+
+/// A query may hold a signature or a token.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
 }

@@ -56,10 +56,7 @@ pub(crate) fn run(command: &str, registry: &str, plan: Value, ended: Option<&End
     if let Some(ended) = ended {
         document.insert("outcome".to_owned(), ended.outcome.map_or(Value::Null, outcome));
         document.insert("collection".to_owned(), collection(ended.collection));
-        document.insert(
-            "verification".to_owned(),
-            ended.verified.map_or(Value::Null, verification),
-        );
+        document.insert("verification".to_owned(), ended.verified.map_or(Value::Null, verification));
         let bytes = match reclaimed(ended.collection) {
             Shown::Bytes(bytes) => json!(bytes),
             Shown::NotMeasured => Value::Null,
@@ -129,12 +126,9 @@ pub(crate) fn verification(verified: &Verified) -> Value {
 
 /// Repositories of a snapshot that could not be listed.
 pub(crate) fn unreadable(snapshot: &Snapshot) -> Value {
-    let unreadable = snapshot
-        .repositories
-        .iter()
-        .filter_map(|(repository, state)| match state {
-            RepositoryState::Read(_) => None,
-            RepositoryState::Unreadable(why) => Some(json!({ "repository": repository, "why": why })),
-        });
+    let unreadable = snapshot.repositories.iter().filter_map(|(repository, state)| match state {
+        RepositoryState::Read(_) => None,
+        RepositoryState::Unreadable(why) => Some(json!({ "repository": repository, "why": why })),
+    });
     json!(unreadable.collect::<Vec<_>>())
 }

@@ -22,16 +22,11 @@ impl Listing<'_> {
         self.snapshot
             .read_repositories()
             .flat_map(|(repository, view)| {
-                view.tags
-                    .iter()
-                    .map(move |(tag, state)| (repository, view, tag, state))
+                view.tags.iter().map(move |(tag, state)| (repository, view, tag, state))
             })
             .filter(|(repository, _, tag, _)| {
                 self.patterns.is_empty()
-                    || self
-                        .patterns
-                        .iter()
-                        .any(|pattern| pattern.covers(repository, tag))
+                    || self.patterns.iter().any(|pattern| pattern.covers(repository, tag))
             })
     }
 
@@ -40,22 +35,11 @@ impl Listing<'_> {
             let mut row = vec![repository.to_string(), tag.to_string()];
             row.extend(match state {
                 TagState::At(digest) => {
-                    let platforms = view
-                        .platforms(digest)
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>();
+                    let platforms =
+                        view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>();
                     [
-                        if is_untruncated {
-                            digest.to_string()
-                        } else {
-                            digest.short().to_owned()
-                        },
-                        if platforms.is_empty() {
-                            "-".to_owned()
-                        } else {
-                            platforms.join(",")
-                        },
+                        if is_untruncated { digest.to_string() } else { digest.short().to_owned() },
+                        if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
                         self.age(&view.created(digest, self.now)),
                         size(view, digest).to_string(),
                     ]
@@ -65,10 +49,7 @@ impl Listing<'_> {
             });
             row
         });
-        columns(
-            &["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"],
-            rows,
-        )
+        columns(&["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"], rows)
     }
 
     /// References that `docker pull` and `docker registry rm` take.
@@ -138,10 +119,7 @@ fn size(view: &RepositoryView, digest: &Digest) -> ByteSize {
         if let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) {
             sizes.insert(digest, manifest.size());
             sizes.extend(
-                manifest
-                    .blobs()
-                    .filter(|blob| !blob.is_foreign)
-                    .map(|blob| (&blob.digest, blob.size)),
+                manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size)),
             );
         }
     }

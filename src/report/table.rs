@@ -4,9 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 pub(super) fn columns(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.iter().copied());
     table.add_rows(rows);
     for column in table.column_iter_mut() {

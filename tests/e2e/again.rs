@@ -48,12 +48,7 @@ fn collected_without_a_restart_a_new_push_stores_nothing() {
     let registry = Registry::start();
     let image = EngineImage::new(&registry, "trap by hand");
     image.push().says("Pushed");
-    let digest = registry
-        .pull("app", "again")
-        .unwrap()
-        .manifests
-        .pop_first()
-        .unwrap();
+    let digest = registry.pull("app", "again").unwrap().manifests.pop_first().unwrap();
     registry.client.delete("app", &digest);
     registry.collect_by_hand();
     assert_eq!(registry.blob_count(), 0);
@@ -80,15 +75,9 @@ fn again(mode: &str) {
     let registry = Registry::start();
     let image = EngineImage::new(&registry, &format!("trap {mode}"));
     image.push().says("Pushed");
-    registry.client.push(
-        "other",
-        &["1"],
-        &Recipe::new(&format!("trap {mode} kept")).build(),
-    );
+    registry.client.push("other", &["1"], &Recipe::new(&format!("trap {mode} kept")).build());
 
-    Tool::standalone()
-        .run(&["rm", "--gc", "--gc-mode", mode, "--force", &image.reference])
-        .success();
+    Tool::standalone().run(&["rm", "--gc", "--gc-mode", mode, "--force", &image.reference]).success();
     assert_eq!(registry.blob_count(), 3);
 
     image.push().says("Pushed").never_says("Layer already exists");
@@ -104,29 +93,15 @@ fn a_live_collection_gives_the_space_back_and_restarts_the_same_container() {
     }
     let registry = Registry::start();
     let heavy = layer("live", 5_000_000);
-    registry.client.push(
-        "app",
-        &["heavy"],
-        &Recipe::new("live heavy").layer(&heavy).build(),
-    );
-    registry
-        .client
-        .push("app", &["kept"], &Recipe::new("live kept").build());
+    registry.client.push("app", &["heavy"], &Recipe::new("live heavy").layer(&heavy).build());
+    registry.client.push("app", &["kept"], &Recipe::new("live kept").build());
     let (before, started) = (registry.identity(), registry.started_at());
     let tool = Tool::standalone();
 
-    tool.run(&["rm", "--force", &registry.reference("app:heavy")])
-        .success();
-    tool.run(&[
-        "gc",
-        "--gc-mode",
-        "live",
-        "--force",
-        "--registry",
-        &registry.address,
-    ])
-    .success()
-    .says("Total reclaimed space:");
+    tool.run(&["rm", "--force", &registry.reference("app:heavy")]).success();
+    tool.run(&["gc", "--gc-mode", "live", "--force", "--registry", &registry.address])
+        .success()
+        .says("Total reclaimed space:");
     assert!(registry.is_running());
     assert_eq!(registry.identity(), before);
     assert_ne!(registry.started_at(), started);

@@ -23,28 +23,17 @@ struct Guarded {
 
 fn guarded(seed: &str) -> Guarded {
     let folder = TempDir::new().expect("make a folder");
-    let registry = Options::default()
-        .login(folder.path(), USER, PASSWORD, LINE)
-        .start();
+    let registry = Options::default().login(folder.path(), USER, PASSWORD, LINE).start();
     for tag in ["1", "2"] {
-        registry
-            .client
-            .push("app", &[tag], &Recipe::new(&format!("{seed} {tag}")).build());
+        registry.client.push("app", &[tag], &Recipe::new(&format!("{seed} {tag}")).build());
     }
-    Guarded {
-        registry,
-        _folder: folder,
-    }
+    Guarded { registry, _folder: folder }
 }
 
 #[track_caller]
 fn does_the_whole_job(registry: &Registry, tool: &Tool) {
-    tool.run(&["ls", "--registry", &registry.address])
-        .success()
-        .says("app");
-    tool.run(&["rm", "--gc", "--force", &registry.reference("app:1")])
-        .success()
-        .never_says(PASSWORD);
+    tool.run(&["ls", "--registry", &registry.address]).success().says("app");
+    tool.run(&["rm", "--gc", "--force", &registry.reference("app:1")]).success().never_says(PASSWORD);
     assert_eq!(registry.client.tags("app"), ["2"]);
     assert_eq!(registry.blob_count(), 3);
     registry.assert_pulls("app", ["2"]);

@@ -28,28 +28,12 @@ fn docker_takes_the_plugin_without_a_warning() {
             .never_says("invalid")
             .never_says("Err");
         let plugins = answer.json();
-        let ours = plugins
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|plugin| plugin["Name"] == "registry");
+        let ours = plugins.as_array().into_iter().flatten().find(|plugin| plugin["Name"] == "registry");
         let ours = ours.unwrap_or_else(|| panic!("the plugin is not there\n{answer}"));
         assert_eq!(ours["SchemaVersion"], "0.1.0", "{answer}");
-        assert!(
-            ours["ShortDescription"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty()),
-            "{answer}"
-        );
-        Tool::through(docker)
-            .before(&[])
-            .run(&["--help"])
-            .says("registry*")
-            .never_says("Invalid Plugins");
-        Tool::through(docker)
-            .before(&[])
-            .run(&["info"])
-            .never_says("WARNING: Plugin");
+        assert!(ours["ShortDescription"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+        Tool::through(docker).before(&[]).run(&["--help"]).says("registry*").never_says("Invalid Plugins");
+        Tool::through(docker).before(&[]).run(&["info"]).never_says("WARNING: Plugin");
     });
 }
 
@@ -57,11 +41,7 @@ fn docker_takes_the_plugin_without_a_warning() {
 fn docker_shows_help_and_version() {
     each(|docker| {
         let asking = |words: &[&str]| Tool::through(docker).before(&[]).run(words);
-        for words in [
-            &["registry", "--help"][..],
-            &["registry", "-h"],
-            &["help", "registry"],
-        ] {
+        for words in [&["registry", "--help"][..], &["registry", "-h"], &["help", "registry"]] {
             asking(words).success().says("prune").says("verify");
         }
         for words in [
@@ -85,19 +65,14 @@ fn docker_passes_commands_and_exit_codes_through() {
     let registry = Registry::start();
     for (number, tag) in ["1", "2", "3"].iter().enumerate() {
         let date = format!("2024-0{}-01T00:00:00Z", number + 1);
-        registry.client.push(
-            "app",
-            &[tag],
-            &Recipe::new(&format!("cli {tag}")).created(&date).build(),
-        );
+        registry.client.push("app", &[tag], &Recipe::new(&format!("cli {tag}")).created(&date).build());
     }
     let (one, two) = (registry.reference("app:1"), registry.reference("app:2"));
     let everything = registry.reference("app:*");
     each(|docker| {
         let tool = Tool::through(docker);
         tool.run(&["ls", &everything]).success().says("app");
-        tool.run(&["prune", "--dry-run", "--keep", "1", &everything])
-            .success();
+        tool.run(&["prune", "--dry-run", "--keep", "1", &everything]).success();
         assert_eq!(registry.client.tags("app"), ["1", "2", "3"]);
         tool.run(&["rm", &one]).exits(4).says("--force");
         tool.run(&["rm", "--force", "No:Reference"]).exits(2);
@@ -143,15 +118,8 @@ fn docker_flags_before_the_name_are_honoured() {
             assert!(answer.stdout.contains("app"), "{answer}");
         }
         // The engine that `--host` names is the one that is asked: there is none.
-        let nowhere = [
-            "--config",
-            &folder,
-            "-H",
-            "unix:///nonexistent/docker.sock",
-            "registry",
-            "gc",
-            "--force",
-        ];
+        let nowhere =
+            ["--config", &folder, "-H", "unix:///nonexistent/docker.sock", "registry", "gc", "--force"];
         tool.run(&nowhere).fails().says("/nonexistent/docker.sock");
     });
     registry.assert_pulls("app", ["1"]);
@@ -163,23 +131,11 @@ fn the_program_works_by_its_own_name() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("own name").build());
+    registry.client.push("app", &["1"], &Recipe::new("own name").build());
     let tool = Tool::standalone();
     tool.run(&["--help"]).success().says("prune");
     tool.run(&["--version"]).success().says(env!("CARGO_PKG_VERSION"));
-    tool.run(&["ls", "--registry", &registry.address])
-        .success()
-        .says("app");
+    tool.run(&["ls", "--registry", &registry.address]).success().says("app");
     // The words a docker command line would send if it allowed the file's name as a plugin's.
-    tool.run(&[
-        "registry-prune",
-        "--dry-run",
-        "--keep",
-        "1",
-        "--registry",
-        &registry.address,
-    ])
-    .success();
+    tool.run(&["registry-prune", "--dry-run", "--keep", "1", "--registry", &registry.address]).success();
 }

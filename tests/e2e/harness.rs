@@ -23,10 +23,7 @@ fn a_pull_of_the_harness_finds_what_is_missing() {
 
     registry.client.delete("app", &arm.manifest.digest);
     registry.pull("app", "multi").unwrap_err();
-    let deletions = registry
-        .requests()
-        .into_iter()
-        .filter(|access| access.method == "DELETE");
+    let deletions = registry.requests().into_iter().filter(|access| access.method == "DELETE");
     assert_eq!(deletions.map(|access| access.status).collect::<Vec<_>>(), [202]);
 }
 

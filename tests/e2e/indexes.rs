@@ -18,17 +18,11 @@ fn an_index_goes_and_the_space_of_its_children_comes_back() {
             .oci()
             .build()
     });
-    registry
-        .client
-        .push_index("app", "multi", &[&children[0], &children[1]]);
-    registry
-        .client
-        .push("app", &["plain"], &Recipe::new("index goes, plain").build());
+    registry.client.push_index("app", "multi", &[&children[0], &children[1]]);
+    registry.client.push("app", &["plain"], &Recipe::new("index goes, plain").build());
     assert!(registry.store_kib() > 3_900);
 
-    Tool::standalone()
-        .run(&["rm", "--gc", "--force", &registry.reference("app:multi")])
-        .success();
+    Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app:multi")]).success();
     assert_eq!(registry.client.tags("app"), ["plain"]);
     for child in &children {
         assert!(!registry.has_blob(&child.manifest.digest));
@@ -46,9 +40,7 @@ fn a_kept_index_keeps_both_platforms_through_everything() {
     }
     let registry = Registry::start();
     let image = |seed: &str, architecture: &str| {
-        Recipe::new(&format!("index kept {seed}"))
-            .architecture(architecture)
-            .build()
+        Recipe::new(&format!("index kept {seed}")).architecture(architecture).build()
     };
     let shared = image("shared", "amd64");
     let kept = image("kept", "arm64");
@@ -59,26 +51,16 @@ fn a_kept_index_keeps_both_platforms_through_everything() {
     for child in [&shared, &kept] {
         registry.client.push("team/list", &[], child);
     }
-    registry
-        .client
-        .put_manifest("team/list", "1", &index(DOCKER_LIST, &[&shared, &kept]));
+    registry.client.put_manifest("team/list", "1", &index(DOCKER_LIST, &[&shared, &kept]));
     // The child carries a tag of its own that goes too.
-    registry
-        .client
-        .put_manifest("app", "amd64-build", &shared.manifest);
+    registry.client.put_manifest("app", "amd64-build", &shared.manifest);
     let tool = Tool::standalone();
 
-    let doomed = [
-        registry.reference("app:gone"),
-        registry.reference("app:amd64-build"),
-    ];
+    let doomed = [registry.reference("app:gone"), registry.reference("app:amd64-build")];
     tool.run(&["rm", "--force", &doomed[0], &doomed[1]]).success();
-    tool.run(&["gc", "--force", "--registry", &registry.address])
-        .success();
-    tool.run(&["prune", "--force", "--registry", &registry.address])
-        .success();
-    tool.run(&["prune", "--force", "--keep", "1", "--registry", &registry.address])
-        .success();
+    tool.run(&["gc", "--force", "--registry", &registry.address]).success();
+    tool.run(&["prune", "--force", "--registry", &registry.address]).success();
+    tool.run(&["prune", "--force", "--keep", "1", "--registry", &registry.address]).success();
 
     assert_eq!(registry.client.tags("app"), ["kept"]);
     assert!(!registry.has_blob(&gone.manifest.digest));

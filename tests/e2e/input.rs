@@ -40,15 +40,9 @@ fn what_is_typed_wrong_is_said_before_anything_is_asked() {
 fn a_registry_that_nobody_runs_is_said_with_its_address() {
     let address = format!("127.0.0.1:{}", free_port());
     for command in ["ls", "verify"] {
-        Tool::standalone()
-            .run(&[command, "--registry", &address])
-            .exits(1)
-            .says(&address);
+        Tool::standalone().run(&[command, "--registry", &address]).exits(1).says(&address);
     }
-    Tool::standalone()
-        .run(&["rm", "--force", &format!("{address}/app:1")])
-        .exits(1)
-        .says(&address);
+    Tool::standalone().run(&["rm", "--force", &format!("{address}/app:1")]).exits(1).says(&address);
 }
 
 #[test]
@@ -85,14 +79,10 @@ fn a_configuration_that_is_no_json_is_named() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("config").build());
+    registry.client.push("app", &["1"], &Recipe::new("config").build());
     let tool = Tool::standalone();
     fs::write(tool.config_folder().join("config.json"), r#"{"auths": {"#).unwrap();
-    tool.run(&["rm", "--force", &registry.reference("app:1")])
-        .fails()
-        .says("config.json");
+    tool.run(&["rm", "--force", &registry.reference("app:1")]).fails().says("config.json");
     registry.assert_pulls("app", ["1"]);
 }
 
@@ -102,9 +92,7 @@ fn an_engine_that_cannot_be_reached_is_said_and_nothing_is_collected() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("engine").build());
+    registry.client.push("app", &["1"], &Recipe::new("engine").build());
     let started = registry.started_at();
     Tool::standalone()
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -121,9 +109,8 @@ fn without_a_terminal_and_without_force_nothing_is_done() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("no terminal").build());
+    registry.client.push("app", &["1"], &Recipe::new("no terminal").build());
+    registry.client.leave_garbage("app", "no terminal");
     let (asked, started) = (registry.requests().len(), registry.started_at());
     let reference = registry.reference("app:1");
     for arguments in [
@@ -134,11 +121,7 @@ fn without_a_terminal_and_without_force_nothing_is_done() {
     ] {
         Tool::standalone().run(arguments).exits(4).says("--force");
     }
-    let changed = registry
-        .requests()
-        .into_iter()
-        .skip(asked)
-        .any(|access| access.changes());
+    let changed = registry.requests().into_iter().skip(asked).any(|access| access.changes());
     assert!(!changed);
     assert_eq!(registry.started_at(), started);
     registry.assert_pulls("app", ["1"]);
@@ -150,9 +133,7 @@ fn what_is_not_there_is_said_and_changes_nothing() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("not there").build());
+    registry.client.push("app", &["1"], &Recipe::new("not there").build());
     let asked = registry.requests().len();
     for missing in ["app:2", "nothing", "nothing:1"] {
         Tool::standalone()
@@ -160,11 +141,7 @@ fn what_is_not_there_is_said_and_changes_nothing() {
             .fails()
             .says(missing.split(':').next().unwrap());
     }
-    let changed = registry
-        .requests()
-        .into_iter()
-        .skip(asked)
-        .any(|access| access.changes());
+    let changed = registry.requests().into_iter().skip(asked).any(|access| access.changes());
     assert!(!changed);
     registry.assert_pulls("app", ["1"]);
 }

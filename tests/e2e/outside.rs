@@ -46,15 +46,8 @@ impl Process {
             .spawn()
             .expect("start the server of the image on this machine");
         let address = format!("127.0.0.1:{port}");
-        let process = Self {
-            child,
-            client: Client::new(&address, None),
-            address,
-            folder,
-        };
-        eventually("the server answers", || {
-            process.client.send(&reqwest::Method::GET, "/v2/", None).is_ok()
-        });
+        let process = Self { child, client: Client::new(&address, None), address, folder };
+        eventually("the server answers", || process.client.send(&reqwest::Method::GET, "/v2/", None).is_ok());
         process
     }
 }
@@ -82,23 +75,20 @@ fn a_registry_in_no_container_gets_its_deletions_and_a_clear_sentence() {
     let process = Process::start();
     // The only other registry that could be mistaken for it.
     let bystander = Registry::start();
-    bystander
-        .client
-        .push("app", &["old"], &Recipe::new("bystander").build());
+    bystander.client.push("app", &["old"], &Recipe::new("bystander").build());
     let started = bystander.started_at();
     for tag in ["old", "older", "kept"] {
-        process
-            .client
-            .push("app", &[tag], &Recipe::new(&format!("outside {tag}")).build());
+        process.client.push("app", &[tag], &Recipe::new(&format!("outside {tag}")).build());
     }
     let blobs = count_files(&process.folder.path().join("store"));
     let tool = Tool::standalone();
 
-    tool.run(&["rm", "--force", &format!("{}/app:old", process.address)])
-        .success();
-    tool.run(&["rm", "--gc", "--force", &format!("{}/app:older", process.address)])
-        .success()
-        .says_one_of(&["garbage-collect", "operator", "whoever runs"]);
+    tool.run(&["rm", "--force", &format!("{}/app:old", process.address)]).success();
+    tool.run(&["rm", "--gc", "--force", &format!("{}/app:older", process.address)]).success().says_one_of(&[
+        "garbage-collect",
+        "operator",
+        "whoever runs",
+    ]);
     assert_eq!(process.client.tags("app"), ["kept"]);
     process.client.pull("app", "kept").unwrap();
     assert_eq!(count_files(&process.folder.path().join("store")), blobs);

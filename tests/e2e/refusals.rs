@@ -12,11 +12,7 @@ fn refuses(registry: &Registry, arguments: &[&str]) -> Answer {
     let asked = registry.requests().len();
     let (blobs, started) = (registry.blob_count(), registry.started_at());
     let answer = Tool::standalone().run(arguments).exits(4);
-    let changed = registry
-        .requests()
-        .into_iter()
-        .skip(asked)
-        .any(|access| access.changes());
+    let changed = registry.requests().into_iter().skip(asked).any(|access| access.changes());
     assert!(!changed, "a change was attempted\n{answer}");
     assert!(registry.is_running(), "{answer}");
     assert_eq!(registry.started_at(), started, "it was restarted\n{answer}");
@@ -38,18 +34,8 @@ fn deletion_disabled_is_said_with_the_setting_that_enables_it() {
     let registry = with_one_image(Options::deletion_disabled(), "deletion disabled");
     let reference = registry.reference("app:1");
     refuses(&registry, &["rm", "--gc", "--force", &reference]).says("REGISTRY_STORAGE_DELETE_ENABLED=true");
-    refuses(
-        &registry,
-        &[
-            "prune",
-            "--force",
-            "--older-than",
-            "1d",
-            "--registry",
-            &registry.address,
-        ],
-    )
-    .says("REGISTRY_STORAGE_DELETE_ENABLED=true");
+    refuses(&registry, &["prune", "--force", "--older-than", "1d", "--registry", &registry.address])
+        .says("REGISTRY_STORAGE_DELETE_ENABLED=true");
     registry.assert_pulls("app", ["1"]);
 }
 
@@ -58,9 +44,8 @@ fn a_read_only_registry_is_told_apart() {
     if left_out() {
         return;
     }
-    let registry = Options::default()
-        .env("REGISTRY_STORAGE_MAINTENANCE_READONLY", r#"{"enabled":true}"#)
-        .start();
+    let registry =
+        Options::default().env("REGISTRY_STORAGE_MAINTENANCE_READONLY", r#"{"enabled":true}"#).start();
     // Nothing can be pushed: the image is put there by a second server on the same volume.
     let image = Recipe::new("read-only").build();
     push_beside(&registry, &image);
@@ -81,15 +66,9 @@ fn a_pull_through_proxy_is_told_apart() {
         return;
     }
     let upstream = with_one_image(Options::default(), "proxied");
-    let address = docker_says([
-        "inspect",
-        "--format",
-        "{{.NetworkSettings.IPAddress}}",
-        &upstream.name,
-    ]);
-    let registry = Options::default()
-        .env("REGISTRY_PROXY_REMOTEURL", &format!("http://{address}:5000"))
-        .start();
+    let address = docker_says(["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &upstream.name]);
+    let registry =
+        Options::default().env("REGISTRY_PROXY_REMOTEURL", &format!("http://{address}:5000")).start();
     registry.assert_pulls("app", ["1"]);
     refuses(&registry, &["rm", "--force", &registry.reference("app:1")])
         .says_one_of(&["pull-through", "proxy", "mirror"])
@@ -111,9 +90,7 @@ fn a_container_that_swarm_manages_is_not_stopped() {
 /// A store with two repositories and an image that only waits for a collection.
 fn store_with_garbage(seed: &str) -> Registry {
     let registry = with_one_image(Options::default(), &format!("{seed} 1"));
-    registry
-        .client
-        .push("team/other", &["2"], &Recipe::new(&format!("{seed} 2")).build());
+    registry.client.push("team/other", &["2"], &Recipe::new(&format!("{seed} 2")).build());
     registry.client.leave_garbage("app", seed);
     assert_eq!(registry.blob_count(), 9);
     registry
@@ -122,9 +99,7 @@ fn store_with_garbage(seed: &str) -> Registry {
 /// On a store where the collector would destroy what is kept: damage it, see that nothing is swept, mend it, collect.
 fn does_not_sweep(registry: &Registry, damage: &str, mend: &str) {
     registry.shell(damage);
-    let answer = Tool::standalone()
-        .run(&["gc", "--force", "--registry", &registry.address])
-        .exits(4);
+    let answer = Tool::standalone().run(&["gc", "--force", "--registry", &registry.address]).exits(4);
     assert!(registry.is_running(), "{answer}");
     registry.wait_until_it_answers();
     assert_eq!(registry.blob_count(), 9, "something was swept\n{answer}");
@@ -132,9 +107,7 @@ fn does_not_sweep(registry: &Registry, damage: &str, mend: &str) {
     registry.shell(mend);
     registry.assert_pulls("app", ["1"]);
     registry.assert_pulls("team/other", ["2"]);
-    Tool::standalone()
-        .run(&["gc", "--force", "--registry", &registry.address])
-        .success();
+    Tool::standalone().run(&["gc", "--force", "--registry", &registry.address]).success();
     assert_eq!(registry.blob_count(), 6);
     registry.assert_pulls("app", ["1"]);
     registry.assert_pulls("team/other", ["2"]);

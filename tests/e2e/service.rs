@@ -29,9 +29,7 @@ fn an_interrupt_through_docker_puts_the_registry_back() {
 
 fn interrupt(tool: &Tool) {
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("interrupt").build());
+    registry.client.push("app", &["1"], &Recipe::new("interrupt").build());
     registry.client.leave_garbage("app", "interrupt");
     let before = registry.identity();
     let gc = ["gc", "--force", "--registry", &registry.address];
@@ -58,17 +56,12 @@ fn a_port_of_the_engines_choice_moves_and_the_report_says_where_to() {
         return;
     }
     let registry = Options::default().start_on_any_port();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("any port").build());
+    registry.client.push("app", &["1"], &Recipe::new("any port").build());
     registry.client.leave_garbage("app", "any port");
     let answer = Tool::standalone().run(&["gc", "--force", "--registry", &registry.address]);
     assert!(registry.is_running(), "{answer}");
     let now = registry.published_address();
-    assert_ne!(
-        now, registry.address,
-        "the engine gives another port at each start"
-    );
+    assert_ne!(now, registry.address, "the engine gives another port at each start");
     answer.says(&now);
 }
 
@@ -90,18 +83,12 @@ fn a_server_with_a_configuration_of_its_own_is_collected_by_that_one() {
         )
         .start();
     for tag in ["gone", "kept"] {
-        registry.client.push(
-            "app",
-            &[tag],
-            &Recipe::new(&format!("own configuration {tag}")).build(),
-        );
+        registry.client.push("app", &[tag], &Recipe::new(&format!("own configuration {tag}")).build());
     }
     let count = || registry.shell("find /var/lib/registry/own -name data | wc -l");
     assert_eq!(count().trim(), "6");
 
-    Tool::standalone()
-        .run(&["rm", "--gc", "--force", &registry.reference("app:gone")])
-        .success();
+    Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app:gone")]).success();
     assert_eq!(count().trim(), "3");
     registry.assert_pulls("app", ["kept"]);
 }

@@ -16,23 +16,13 @@ struct Story {
 /// One image of 60 MB and two small ones.
 fn full_registry(seed: &str) -> Story {
     let registry = Registry::start();
-    let heavy = Recipe::new(&format!("{seed} heavy"))
-        .layer(&layer(&format!("{seed} heavy"), MEGABYTES_60))
-        .build();
+    let heavy =
+        Recipe::new(&format!("{seed} heavy")).layer(&layer(&format!("{seed} heavy"), MEGABYTES_60)).build();
     registry.client.push("app", &["heavy"], &heavy);
-    registry.client.push(
-        "app",
-        &["1.0", "stable"],
-        &Recipe::new(&format!("{seed} 1.0")).build(),
-    );
-    registry
-        .client
-        .push("tools/lint", &["2"], &Recipe::new(&format!("{seed} 2")).build());
+    registry.client.push("app", &["1.0", "stable"], &Recipe::new(&format!("{seed} 1.0")).build());
+    registry.client.push("tools/lint", &["2"], &Recipe::new(&format!("{seed} 2")).build());
     assert!(registry.store_kib() > 58_000, "{} KiB", registry.store_kib());
-    Story {
-        registry,
-        tool: Tool::standalone(),
-    }
+    Story { registry, tool: Tool::standalone() }
 }
 
 impl Story {
@@ -60,15 +50,9 @@ fn rm_then_gc_brings_61_mb_down_to_what_is_kept_in_the_same_container() {
     let started = registry.started_at();
     let full = registry.store_kib();
 
-    story
-        .tool
-        .run(&["rm", "--force", &registry.reference("app:heavy")])
-        .success();
+    story.tool.run(&["rm", "--force", &registry.reference("app:heavy")]).success();
     assert_eq!(registry.client.tags("app"), ["1.0", "stable"]);
-    assert!(
-        registry.store_kib() > full - 100,
-        "deleting alone gives nothing back"
-    );
+    assert!(registry.store_kib() > full - 100, "deleting alone gives nothing back");
     assert_eq!(registry.started_at(), started, "deleting alone restarts nothing");
 
     story
@@ -105,16 +89,8 @@ fn prune_does_it_in_one_command_and_a_second_run_finds_nothing_to_do() {
     let asked = registry.requests().len();
     let blobs = registry.blob_count();
     story.tool.run(&prune).success();
-    story
-        .tool
-        .run(&["prune", "--force", "--registry", &registry.address])
-        .success();
-    let changes: Vec<_> = registry
-        .requests()
-        .split_off(asked)
-        .into_iter()
-        .filter(Access::changes)
-        .collect();
+    story.tool.run(&["prune", "--force", "--registry", &registry.address]).success();
+    let changes: Vec<_> = registry.requests().split_off(asked).into_iter().filter(Access::changes).collect();
     assert_eq!(changes, [], "nothing was left to do");
     assert_eq!(registry.blob_count(), blobs);
     assert!(registry.is_running());
@@ -129,21 +105,11 @@ fn the_json_document_tells_what_came_back() {
     let story = full_registry("json");
     let answer = story
         .tool
-        .run(&[
-            "rm",
-            "--gc",
-            "--force",
-            "--format",
-            "json",
-            &story.registry.reference("app:heavy"),
-        ])
+        .run(&["rm", "--gc", "--force", "--format", "json", &story.registry.reference("app:heavy")])
         .success();
     let document = answer.json();
     assert!(document.is_object(), "{answer}");
     let text = document.to_string();
-    assert!(
-        text.contains("version"),
-        "programs need to know what they read\n{answer}"
-    );
+    assert!(text.contains("version"), "programs need to know what they read\n{answer}");
     story.assert_small_and_whole();
 }

@@ -16,13 +16,11 @@ fn one_tag_of_a_shared_digest_goes_and_the_others_still_pull() {
     let blobs = registry.blob_count();
     let tool = Tool::standalone();
 
-    tool.run(&["rm", "--force", &registry.reference("app:1")])
-        .success();
+    tool.run(&["rm", "--force", &registry.reference("app:1")]).success();
     assert_eq!(registry.client.tags("app"), ["1.0", "latest"]);
     registry.assert_pulls("app", ["1.0", "latest", &image.manifest.digest]);
 
-    tool.run(&["gc", "--force", "--registry", &registry.address])
-        .success();
+    tool.run(&["gc", "--force", "--registry", &registry.address]).success();
     assert_eq!(registry.client.tags("app"), ["1.0", "latest"]);
     registry.assert_pulls("app", ["1.0", "latest", &image.manifest.digest]);
     assert_eq!(registry.blob_count(), blobs, "no placeholder stays in the store");
@@ -37,14 +35,10 @@ fn the_last_tag_of_a_shared_digest_takes_the_image_with_it() {
     let registry = Registry::start();
     let image = Recipe::new("all tags of a digest").build();
     registry.client.push("app", &["1.0", "1"], &image);
-    registry
-        .client
-        .push("app", &["2.0"], &Recipe::new("another digest").build());
+    registry.client.push("app", &["2.0"], &Recipe::new("another digest").build());
     let (first, second) = (registry.reference("app:1.0"), registry.reference("app:1"));
 
-    Tool::standalone()
-        .run(&["rm", "--gc", "--force", &first, &second])
-        .success();
+    Tool::standalone().run(&["rm", "--gc", "--force", &first, &second]).success();
     assert_eq!(registry.client.tags("app"), ["2.0"]);
     assert!(!registry.has_blob(&image.manifest.digest));
     assert!(!registry.has_blob(&image.layers[0].digest));
@@ -60,9 +54,7 @@ fn a_digest_goes_with_every_tag_on_it() {
     let registry = Registry::start();
     let image = Recipe::new("by digest").build();
     registry.client.push("app", &["1", "2"], &image);
-    registry
-        .client
-        .push("app", &["3"], &Recipe::new("by digest, kept").build());
+    registry.client.push("app", &["3"], &Recipe::new("by digest, kept").build());
 
     let digest = registry.reference(&format!("app@{}", image.manifest.digest));
     Tool::standalone().run(&["rm", "--force", &digest]).success();
@@ -83,31 +75,20 @@ fn a_repository_goes_with_all_its_tags_and_the_one_nested_in_it_stays() {
     let gone: Vec<_> = (0..4)
         .map(|number| {
             let own = layer(&format!("whole repository {number}"), 50_000);
-            Recipe::new(&format!("whole repository {number}"))
-                .layer(&base)
-                .layer(&own)
-                .build()
+            Recipe::new(&format!("whole repository {number}")).layer(&base).layer(&own).build()
         })
         .collect();
     for (number, image) in gone.iter().enumerate() {
-        registry
-            .client
-            .push("app", &[&format!("v{number}"), &format!("alias-{number}")], image);
+        registry.client.push("app", &[&format!("v{number}"), &format!("alias-{number}")], image);
     }
 
-    Tool::standalone()
-        .run(&["rm", "--gc", "--force", &registry.reference("app")])
-        .success();
+    Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app")]).success();
     assert!(registry.client.tags("app").is_empty());
     for image in &gone {
         assert!(!registry.has_blob(&image.manifest.digest));
         assert!(!registry.has_blob(&image.layers[1].digest));
     }
-    assert_eq!(
-        registry.blob_count(),
-        3,
-        "the shared layer stays with its last image"
-    );
+    assert_eq!(registry.blob_count(), 3, "the shared layer stays with its last image");
     registry.assert_pulls("app/sub", ["1"]);
     clean_pull(&registry.reference("app/sub:1"), None).success();
 }
@@ -120,24 +101,15 @@ fn a_kept_tag_that_moves_onto_a_doomed_digest_before_the_answer_is_not_lost() {
     let registry = Registry::start();
     let doomed = Recipe::new("moved onto").build();
     registry.client.push("app", &["old"], &doomed);
-    registry
-        .client
-        .push("app", &["kept"], &Recipe::new("moved from").build());
+    registry.client.push("app", &["kept"], &Recipe::new("moved from").build());
 
     let answer =
         Tool::standalone().run_on_terminal(&["rm", "--gc", &registry.reference("app:old")], "y\n", || {
             registry.client.put_manifest("app", "kept", &doomed.manifest);
         });
-    assert!(
-        registry.client.tags("app").contains(&"kept".to_owned()),
-        "{answer}"
-    );
+    assert!(registry.client.tags("app").contains(&"kept".to_owned()), "{answer}");
     registry.assert_pulls("app", ["kept"]);
-    assert_eq!(
-        registry.pull("app", "kept").unwrap().manifests,
-        [doomed.manifest.digest].into(),
-        "{answer}"
-    );
+    assert_eq!(registry.pull("app", "kept").unwrap().manifests, [doomed.manifest.digest].into(), "{answer}");
 }
 
 #[test]
@@ -146,9 +118,7 @@ fn a_doomed_tag_that_was_pushed_anew_before_the_answer_is_not_lost() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["nightly"], &Recipe::new("last night").build());
+    registry.client.push("app", &["nightly"], &Recipe::new("last night").build());
     let fresh = Recipe::new("this night").build();
 
     let answer = Tool::standalone().run_on_terminal(
@@ -156,9 +126,7 @@ fn a_doomed_tag_that_was_pushed_anew_before_the_answer_is_not_lost() {
         "y\n",
         || registry.client.push("app", &["nightly"], &fresh),
     );
-    let pulled = registry
-        .pull("app", "nightly")
-        .unwrap_or_else(|error| panic!("{error}\n{answer}"));
+    let pulled = registry.pull("app", "nightly").unwrap_or_else(|error| panic!("{error}\n{answer}"));
     assert_eq!(pulled.manifests, [fresh.manifest.digest].into(), "{answer}");
 }
 
@@ -168,19 +136,13 @@ fn whoever_declines_changes_nothing() {
         return;
     }
     let registry = Registry::start();
-    registry
-        .client
-        .push("app", &["1"], &Recipe::new("declined").build());
+    registry.client.push("app", &["1"], &Recipe::new("declined").build());
     let asked = registry.requests().len();
 
     let answer =
         Tool::standalone().run_on_terminal(&["rm", "--gc", &registry.reference("app:1")], "n\n", || {});
     let answer = answer.success();
-    let changed = registry
-        .requests()
-        .into_iter()
-        .skip(asked)
-        .any(|access| access.changes());
+    let changed = registry.requests().into_iter().skip(asked).any(|access| access.changes());
     assert!(!changed, "{answer}");
     registry.assert_pulls("app", ["1"]);
 }

@@ -94,12 +94,7 @@ impl FakeRegistry {
         let (stop, stopped) = oneshot::channel();
         let shared = state.clone();
         let thread = std::thread::spawn(move || serve(listener, shared, stopped));
-        Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { address, state, stop: Some(stop), thread: Some(thread) }
     }
 
     /// `127.0.0.1:<port>`, as it stands in front of a repository.
@@ -199,10 +194,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 fn serve(listener: std::net::TcpListener, state: Arc<Mutex<State>>, stopped: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         let router = axum::Router::new().fallback(move |request: Request| answer(state.clone(), request));
@@ -228,11 +220,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let reply = match effect {
         Some(Effect::Hang) => std::future::pending().await,
         Some(Effect::CutBefore) => cut(),
-        Some(Effect::Answer(status, headers, body)) => Reply {
-            status,
-            headers,
-            body: body.into_bytes(),
-        },
+        Some(Effect::Answer(status, headers, body)) => Reply { status, headers, body: body.into_bytes() },
         Some(Effect::CutAfter) => {
             lock(&state).reply(&asked);
             cut()
@@ -261,26 +249,20 @@ impl State {
         self.journal.push(Entry {
             method: asked.method.clone(),
             path: uri.to_owned(),
-            accept: accept
-                .map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
-                .collect(),
+            accept: accept.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect(),
             authorization: text("authorization"),
             user_agent: text("user-agent").unwrap_or_default(),
             content_type: text("content-type"),
             status: 0,
         });
         let number = self.journal.len();
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.hooks)
-            .into_iter()
-            .partition(|(at, _)| *at == number);
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.hooks).into_iter().partition(|(at, _)| *at == number);
         self.hooks = later;
         for (_, hook) in due {
             hook(&mut self.contents);
         }
-        let fault = self
-            .faults
-            .iter_mut()
-            .find(|fault| fault.strikes(number, &asked.method, uri));
+        let fault = self.faults.iter_mut().find(|fault| fault.strikes(number, &asked.method, uri));
         (number, fault.map(Fault::strike))
     }
 
@@ -297,17 +279,11 @@ impl State {
 
 impl Reply {
     fn new(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self::new(status)
-            .header("content-type", "application/json")
-            .body(body.to_string().into_bytes())
+        Self::new(status).header("content-type", "application/json").body(body.to_string().into_bytes())
     }
 
     fn error(status: u16, code: &str, message: &str) -> Self {
@@ -331,9 +307,7 @@ impl IntoResponse for Reply {
         let mut response = (StatusCode::from_u16(self.status).expect("a status"), self.body).into_response();
         response.headers_mut().remove(header::CONTENT_TYPE);
         for (name, value) in self.headers {
-            response
-                .headers_mut()
-                .append(name, value.parse().expect("a header"));
+            response.headers_mut().append(name, value.parse().expect("a header"));
         }
         response
     }

@@ -1,10 +1,7 @@
 //! `install.sh`: what it puts where, that it takes away exactly that, and what it says when something is missing.
 //! Every test has a home folder of its own; nothing outside it is written.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what a test needs and does not get ends the test"
-)]
+#![expect(clippy::unwrap_used, reason = "what a test needs and does not get ends the test")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -28,9 +25,7 @@ struct Answer {
 
 impl Home {
     fn new() -> Self {
-        Self {
-            folder: TempDir::new().unwrap(),
-        }
+        Self { folder: TempDir::new().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,21 +93,14 @@ impl Home {
 fn answer(command: &mut Command) -> Answer {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
-    Answer {
-        code: output.status.code().unwrap(),
-        text: String::from_utf8(text).unwrap(),
-    }
+    Answer { code: output.status.code().unwrap(), text: String::from_utf8(text).unwrap() }
 }
 
 #[track_caller]
 fn check(answer: &Answer, code: i32, says: &[&str]) {
     assert_eq!(answer.code, code, "{}", answer.text);
     for words in says {
-        assert!(
-            answer.text.contains(words),
-            "`{words}` is missing in:\n{}",
-            answer.text
-        );
+        assert!(answer.text.contains(words), "`{words}` is missing in:\n{}", answer.text);
     }
 }
 
@@ -128,12 +116,7 @@ fn the_user_gets_the_binary_and_the_link_and_loses_exactly_them() {
     check(
         &home.install(&[]),
         0,
-        &[
-            "installed  ",
-            "linked     ",
-            "is not on PATH",
-            "next: docker registry ls",
-        ],
+        &["installed  ", "linked     ", "is not on PATH", "next: docker registry ls"],
     );
     assert_eq!(fs::read(home.binary()).unwrap(), fs::read(BINARY).unwrap());
     assert_eq!(fs::read_link(home.plugin()).unwrap(), home.binary());
@@ -197,11 +180,7 @@ fn a_foreign_plugin_of_the_same_name_is_left_alone() {
 
     fs::remove_file(home.plugin()).unwrap();
     symlink("/opt/somebody/docker-registry", home.plugin()).unwrap();
-    check(
-        &home.install(&[]),
-        1,
-        &["a link to /opt/somebody/docker-registry"],
-    );
+    check(&home.install(&[]), 1, &["a link to /opt/somebody/docker-registry"]);
     check(&home.run(&["--uninstall"]), 1, &["it was left alone"]);
     assert!(is_there(&home.plugin()));
 }
@@ -213,11 +192,7 @@ fn a_link_of_another_installation_is_replaced_but_not_uninstalled() {
     check(&home.install(&[]), 0, &["replacing  "]);
     assert_eq!(fs::read_link(home.plugin()).unwrap(), home.binary());
 
-    check(
-        &home.run(&["--uninstall", "--prefix", "first"]),
-        1,
-        &["it was left alone", "--prefix"],
-    );
+    check(&home.run(&["--uninstall", "--prefix", "first"]), 1, &["it was left alone", "--prefix"]);
     assert!(is_there(&home.plugin()) && !is_there(&home.path("first/bin/docker-registry-prune")));
 }
 
@@ -248,11 +223,7 @@ fn what_is_missing_for_the_build_is_named_with_the_mend() {
     check(&build(), 1, &["cargo is missing", &needed, "--install-rust"]);
 
     home.write_program("tools/cargo", "#!/bin/sh\necho 'cargo 1.63.0'\n");
-    check(
-        &build(),
-        1,
-        &["cargo is too old (cargo 1.63.0)", &needed, "rustup update"],
-    );
+    check(&build(), 1, &["cargo is too old (cargo 1.63.0)", &needed, "rustup update"]);
 
     home.write_program("tools/cargo", "#!/bin/sh\necho 'cargo 1.99.0'\n");
     check(&build(), 1, &["cc is missing", "build-essential"]);
@@ -283,9 +254,5 @@ fn the_scripts_are_clean_for_shellcheck() {
         .args(scripts)
         .output()
         .expect("shellcheck is missing: apt-get install shellcheck");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

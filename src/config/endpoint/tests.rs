@@ -6,12 +6,7 @@ const DOCKER_HOST: (&str, &str) = ("DOCKER_HOST", "unix:///h.sock");
 const DOCKER_CONTEXT: (&str, &str) = ("DOCKER_CONTEXT", "local");
 
 /// Typed flags, variables, `currentContext`, and the socket or the second docker's call; name; machine.
-type Row = (
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    Option<&'static str>,
-    &'static str,
-);
+type Row = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>, &'static str);
 
 const ROWS: &[Row] = &[
     ("", &[], None, "/var/run/docker.sock"),
@@ -21,35 +16,15 @@ const ROWS: &[Row] = &[
     ("", &[], Some("bare"), "/var/run/docker.sock"),
     ("", &[DOCKER_CONTEXT], Some("remote"), "/run/user/1/docker.sock"),
     ("", &[DOCKER_HOST, DOCKER_CONTEXT], Some("remote"), "/h.sock"),
-    (
-        "",
-        &[("DOCKER_HOST", ""), DOCKER_CONTEXT],
-        Some("remote"),
-        "/run/user/1/docker.sock",
-    ),
-    (
-        "-H unix:///g.sock",
-        &[DOCKER_HOST, DOCKER_CONTEXT],
-        Some("remote"),
-        "/g.sock",
-    ),
+    ("", &[("DOCKER_HOST", ""), DOCKER_CONTEXT], Some("remote"), "/run/user/1/docker.sock"),
+    ("-H unix:///g.sock", &[DOCKER_HOST, DOCKER_CONTEXT], Some("remote"), "/g.sock"),
     ("-H unix://", &[DOCKER_HOST], None, "/var/run/docker.sock"),
-    (
-        "-c local",
-        &[DOCKER_HOST],
-        Some("remote"),
-        "/run/user/1/docker.sock",
-    ),
+    ("-c local", &[DOCKER_HOST], Some("remote"), "/run/user/1/docker.sock"),
     ("-c default", &[DOCKER_HOST], Some("remote"), "/h.sock"),
     ("-c default", &[], Some("remote"), "/var/run/docker.sock"),
     // A tls flag is about the default context only.
     ("-c local --tls", &[], None, "/run/user/1/docker.sock"),
-    (
-        "--tls=false",
-        &[("DOCKER_TLS", "1")],
-        None,
-        "/var/run/docker.sock",
-    ),
+    ("--tls=false", &[("DOCKER_TLS", "1")], None, "/var/run/docker.sock"),
     (
         "-c remote",
         &[DOCKER_HOST],
@@ -63,43 +38,13 @@ const ROWS: &[Row] = &[
         None,
         "docker; context `remote` (ssh://me@far.example:22); far.example",
     ),
-    (
-        "",
-        &[("DOCKER_HOST", "tcp://127.0.0.1:2375")],
-        None,
-        "docker; tcp://127.0.0.1:2375; 127.0.0.1",
-    ),
-    (
-        "-H tcp://[::1]:1",
-        &[],
-        None,
-        "docker --host=tcp://[::1]:1; tcp://[::1]:1; ::1",
-    ),
+    ("", &[("DOCKER_HOST", "tcp://127.0.0.1:2375")], None, "docker; tcp://127.0.0.1:2375; 127.0.0.1"),
+    ("-H tcp://[::1]:1", &[], None, "docker --host=tcp://[::1]:1; tcp://[::1]:1; ::1"),
     ("-H far:2375", &[], None, "docker --host=far:2375; far:2375; far"),
-    (
-        "-H npipe:////./pipe/x",
-        &[],
-        None,
-        "docker --host=npipe:////./pipe/x; npipe:////./pipe/x; ",
-    ),
-    (
-        "--tlsverify=false",
-        &[],
-        None,
-        "docker --tlsverify=false; the default engine; ",
-    ),
-    (
-        "--tls -D -l warn",
-        &[DOCKER_HOST],
-        None,
-        "docker --tls=true; unix:///h.sock; ",
-    ),
-    (
-        "",
-        &[("DOCKER_TLS_VERIFY", "1")],
-        None,
-        "docker; the default engine; ",
-    ),
+    ("-H npipe:////./pipe/x", &[], None, "docker --host=npipe:////./pipe/x; npipe:////./pipe/x; "),
+    ("--tlsverify=false", &[], None, "docker --tlsverify=false; the default engine; "),
+    ("--tls -D -l warn", &[DOCKER_HOST], None, "docker --tls=true; unix:///h.sock; "),
+    ("", &[("DOCKER_TLS_VERIFY", "1")], None, "docker; the default engine; "),
     ("", &[("DOCKER_TLS_VERIFY", "")], None, "/var/run/docker.sock"),
     (
         "--config /c --tlsverify --tlscacert a --tlscert b --tlskey c -H tcp://x",
@@ -139,17 +84,9 @@ fn the_engine_is_chosen_in_dockers_order() {
             Endpoint::choose(&globals(typed), &environment(variables), folder.path(), *current).unwrap();
         let shown = match endpoint {
             Endpoint::Socket(path) => path.display().to_string(),
-            Endpoint::DialStdio {
-                docker,
-                globals,
-                shown,
-                host_name,
-            } => {
-                let call: Vec<_> = [docker]
-                    .iter()
-                    .chain(&globals)
-                    .map(|word| word.to_str().unwrap().to_owned())
-                    .collect();
+            Endpoint::DialStdio { docker, globals, shown, host_name } => {
+                let call: Vec<_> =
+                    [docker].iter().chain(&globals).map(|word| word.to_str().unwrap().to_owned()).collect();
                 format!("{}; {shown}; {}", call.join(" "), host_name.unwrap_or_default())
             }
         };
@@ -169,15 +106,8 @@ fn contradictions_and_unknown_contexts_are_errors_with_the_mend() {
     assert_eq!(fail("-c a -H b", &[]).0, 2);
     let (code, text) = fail("-c nosuch", &[]);
     assert_eq!(code, 1);
-    assert!(
-        text.starts_with("error: context `nosuch` not found\n\nhint: `docker context ls`"),
-        "{text}"
-    );
-    assert!(
-        fail("", &[("DOCKER_CONTEXT", "../x")])
-            .1
-            .contains("context `../x` not found")
-    );
+    assert!(text.starts_with("error: context `nosuch` not found\n\nhint: `docker context ls`"), "{text}");
+    assert!(fail("", &[("DOCKER_CONTEXT", "../x")]).1.contains("context `../x` not found"));
     let (_, text) = fail("-c broken", &[]);
     assert!(
         text.contains("meta.json` is not valid JSON") && text.contains("docker context create"),
@@ -202,14 +132,8 @@ fn the_second_docker_is_the_first_and_never_this_program() {
         ("docker-registry-prune", "docker"),
         (link.to_str().unwrap(), "docker"),
     ] {
-        let variables = [
-            ("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", given),
-            ("DOCKER_HOST", "tcp://x"),
-        ];
-        let environment = Environment {
-            own_program: Some(own.clone()),
-            ..environment(&variables)
-        };
+        let variables = [("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", given), ("DOCKER_HOST", "tcp://x")];
+        let environment = Environment { own_program: Some(own.clone()), ..environment(&variables) };
         match Endpoint::choose(&globals(""), &environment, folder.path(), None).unwrap() {
             Endpoint::DialStdio { docker, .. } => assert_eq!(docker, expected, "{given}"),
             Endpoint::Socket(path) => panic!("{given}: {path:?}"),

@@ -32,15 +32,8 @@ fn address(text: &str) -> RegistryAddress {
 
 fn shown(containers: &[ContainerSummary], at: &str, place: Place) -> String {
     match pick(containers, Some(&address(at)), place) {
-        Pick::One {
-            id,
-            because,
-            is_certain,
-        } => {
-            format!(
-                "{id}, {}: {because}",
-                if is_certain { "certain" } else { "perhaps" }
-            )
+        Pick::One { id, because, is_certain } => {
+            format!("{id}, {}: {because}", if is_certain { "certain" } else { "perhaps" })
         }
         Pick::Several { names } => format!("several: {}", names.join(" ")),
         Pick::None { why } => why,
@@ -58,12 +51,7 @@ fn registries_are_known_by_image_or_command() {
     ] {
         assert!(looks_like_registry(&container("x", image, &[])), "{image}");
     }
-    for image in [
-        "nginx",
-        "registry/nginx",
-        "registry-ui:2",
-        "goharbor/registry-photon:v2",
-    ] {
+    for image in ["nginx", "registry/nginx", "registry-ui:2", "goharbor/registry-photon:v2"] {
         assert!(!looks_like_registry(&container("x", image, &[])), "{image}");
     }
     for command in [
@@ -71,17 +59,11 @@ fn registries_are_known_by_image_or_command() {
         "/bin/registry serve /x.yml",
         "/entrypoint.sh /etc/distribution/config.yml",
     ] {
-        let own = ContainerSummary {
-            command: Some(command.to_owned()),
-            ..container("x", "own", &[])
-        };
+        let own = ContainerSummary { command: Some(command.to_owned()), ..container("x", "own", &[]) };
         assert!(looks_like_registry(&own), "{command}");
     }
     let labels = HashMap::from([(crate::engine::collector::ROLE.to_owned(), "collector".to_owned())]);
-    let collector = ContainerSummary {
-        labels: Some(labels),
-        ..container("x", "registry:2", &[])
-    };
+    let collector = ContainerSummary { labels: Some(labels), ..container("x", "registry:2", &[]) };
     assert!(!looks_like_registry(&collector));
 }
 
@@ -93,22 +75,13 @@ fn the_published_port_decides() {
         container("web", "nginx", &[("0.0.0.0", 8080, 80)]),
     ];
     let here = Place::ThisEngine;
-    assert_eq!(
-        shown(&containers, "127.0.0.1:5000", here),
-        "id-one, certain: it publishes port 5000"
-    );
-    assert_eq!(
-        shown(&containers, "localhost:5001", here),
-        "id-two, certain: it publishes port 5001"
-    );
+    assert_eq!(shown(&containers, "127.0.0.1:5000", here), "id-one, certain: it publishes port 5000");
+    assert_eq!(shown(&containers, "localhost:5001", here), "id-two, certain: it publishes port 5001");
     assert_eq!(
         shown(&containers, "localhost:5002", here),
         "no running container of this engine publishes port 5002"
     );
-    assert_eq!(
-        shown(&containers, "10.0.0.1:5001", here),
-        "id-two, certain: it publishes port 5001"
-    );
+    assert_eq!(shown(&containers, "10.0.0.1:5001", here), "id-two, certain: it publishes port 5001");
     assert_eq!(
         shown(&containers, "10.0.0.1:5000", here),
         "no running container of this engine publishes port 5000"
@@ -123,10 +96,7 @@ fn another_machines_address_is_only_perhaps_this_engines() {
         container("web", "nginx", &[("0.0.0.0", 443, 443)]),
     ];
     let there = Place::Elsewhere;
-    assert_eq!(
-        shown(&containers, "registry.example:5000", there),
-        "id-one, perhaps: it publishes port 5000"
-    );
+    assert_eq!(shown(&containers, "registry.example:5000", there), "id-one, perhaps: it publishes port 5000");
     assert_eq!(
         shown(&containers, "registry.example", there),
         "no container of this engine runs a registry and publishes port 443, as registry.example has it"
@@ -136,10 +106,7 @@ fn another_machines_address_is_only_perhaps_this_engines() {
 #[test]
 fn a_registry_behind_a_proxy_or_on_the_hosts_network_is_perhaps_it() {
     let here = Place::ThisEngine;
-    let behind = [
-        container("one", "registry:2", &[]),
-        container("web", "nginx", &[("0.0.0.0", 443, 443)]),
-    ];
+    let behind = [container("one", "registry:2", &[]), container("web", "nginx", &[("0.0.0.0", 443, 443)])];
     assert_eq!(
         shown(&behind, "localhost:443", here),
         "id-one, perhaps: it is the only container that runs a registry, and `web` publishes port 443 without being one"
@@ -156,43 +123,22 @@ fn a_registry_behind_a_proxy_or_on_the_hosts_network_is_perhaps_it() {
         "id-one, perhaps: it runs a registry on the host's network"
     );
     let own_image = [container("own", "corp/images", &[("0.0.0.0", 5000, 5000)])];
-    assert_eq!(
-        shown(&own_image, "localhost:5000", here),
-        "id-own, perhaps: it publishes port 5000"
-    );
+    assert_eq!(shown(&own_image, "localhost:5000", here), "id-own, perhaps: it publishes port 5000");
 }
 
 #[test]
 fn without_an_address_there_must_be_one_registry() {
     let one = container("one", "registry:2", &[]);
     let two = container("two", "registry:3", &[]);
-    let stopped = ContainerSummary {
-        state: Some(ContainerSummaryStateEnum::EXITED),
-        ..two.clone()
-    };
+    let stopped = ContainerSummary { state: Some(ContainerSummaryStateEnum::EXITED), ..two.clone() };
     let anywhere = |containers: &[ContainerSummary]| pick(containers, None, Place::Anywhere);
-    assert!(matches!(
-        anywhere(&[one.clone(), stopped.clone()]),
-        Pick::One { is_certain: true, .. }
-    ));
-    assert_eq!(
-        anywhere(&[one, two]),
-        Pick::Several {
-            names: vec!["one".to_owned(), "two".to_owned()]
-        }
-    );
+    assert!(matches!(anywhere(&[one.clone(), stopped.clone()]), Pick::One { is_certain: true, .. }));
+    assert_eq!(anywhere(&[one, two]), Pick::Several { names: vec!["one".to_owned(), "two".to_owned()] });
     assert_eq!(
         anywhere(&[stopped]),
-        Pick::None {
-            why: "the registry's container `two` is not running".to_owned()
-        }
+        Pick::None { why: "the registry's container `two` is not running".to_owned() }
     );
-    assert_eq!(
-        anywhere(&[]),
-        Pick::None {
-            why: "no container of this engine runs a registry".to_owned()
-        }
-    );
+    assert_eq!(anywhere(&[]), Pick::None { why: "no container of this engine runs a registry".to_owned() });
 }
 
 #[test]
@@ -201,18 +147,9 @@ fn addresses_are_those_that_reach_from_here() {
         published_address(&container("x", "registry:3", ports), host).map(|address| address.to_string())
     };
     let metrics = ("0.0.0.0", 5001, 5001);
-    assert_eq!(
-        read(&[metrics, ("0.0.0.0", 5555, 5000)], None).as_deref(),
-        Some("127.0.0.1:5555")
-    );
-    assert_eq!(
-        read(&[("127.0.0.1", 5000, 5000)], None).as_deref(),
-        Some("127.0.0.1:5000")
-    );
-    assert_eq!(
-        read(&[("192.168.1.5", 5000, 5000)], None).as_deref(),
-        Some("192.168.1.5:5000")
-    );
+    assert_eq!(read(&[metrics, ("0.0.0.0", 5555, 5000)], None).as_deref(), Some("127.0.0.1:5555"));
+    assert_eq!(read(&[("127.0.0.1", 5000, 5000)], None).as_deref(), Some("127.0.0.1:5000"));
+    assert_eq!(read(&[("192.168.1.5", 5000, 5000)], None).as_deref(), Some("192.168.1.5:5000"));
     assert_eq!(
         read(&[("0.0.0.0", 5000, 5000)], Some("build.example")).as_deref(),
         Some("build.example:5000")

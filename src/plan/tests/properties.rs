@@ -82,8 +82,7 @@ fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
                 }
                 Step::DeleteManifest { digest, .. } => {
                     view.manifests.remove(digest);
-                    view.tags
-                        .retain(|_, state| !matches!(state, TagState::At(at) if at == digest));
+                    view.tags.retain(|_, state| !matches!(state, TagState::At(at) if at == digest));
                 }
             }
         }

@@ -20,11 +20,7 @@ pub(super) fn digest_of(name: &str) -> Digest {
 }
 
 pub(super) fn world() -> World {
-    World {
-        repositories: BTreeMap::new(),
-        names: BTreeMap::new(),
-        deletes_tags_by_name: false,
-    }
+    World { repositories: BTreeMap::new(), names: BTreeMap::new(), deletes_tags_by_name: false }
 }
 
 #[derive(Debug, Clone)]
@@ -44,20 +40,14 @@ impl World {
                 .repositories
                 .iter()
                 .map(|(name, view)| {
-                    (
-                        name.parse::<Repository>().unwrap(),
-                        RepositoryState::Read(view.clone()),
-                    )
+                    (name.parse::<Repository>().unwrap(), RepositoryState::Read(view.clone()))
                 })
                 .collect(),
         }
     }
 
     pub(super) fn name_of(&self, digest: &Digest) -> String {
-        self.names
-            .get(digest)
-            .cloned()
-            .unwrap_or_else(|| digest.to_string())
+        self.names.get(digest).cloned().unwrap_or_else(|| digest.to_string())
     }
 
     pub(super) fn with_tag_deletion(mut self) -> Self {
@@ -70,9 +60,7 @@ impl World {
     }
 
     pub(super) fn tag(mut self, repository: &str, tag: &str, name: &str) -> Self {
-        self.view(repository)
-            .tags
-            .insert(tag.parse().unwrap(), TagState::At(digest_of(name)));
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::At(digest_of(name)));
         self
     }
 
@@ -91,18 +79,15 @@ impl World {
         layers: &[&str],
     ) -> Self {
         let created = (now() - SignedDuration::from_hours(24 * days)).to_string();
-        self.manifest(repository, name, Some(&created), layers)
-            .tag(repository, tag, name)
+        self.manifest(repository, name, Some(&created), layers).tag(repository, tag, name)
     }
 
     pub(super) fn undated(self, repository: &str, tag: &str, name: &str) -> Self {
-        self.manifest(repository, name, None, &[])
-            .tag(repository, tag, name)
+        self.manifest(repository, name, None, &[]).tag(repository, tag, name)
     }
 
     pub(super) fn dated(self, repository: &str, tag: &str, name: &str, created: &str) -> Self {
-        self.manifest(repository, name, Some(created), &[])
-            .tag(repository, tag, name)
+        self.manifest(repository, name, Some(created), &[]).tag(repository, tag, name)
     }
 
     /// An image without a tag, to be part of an index.
@@ -113,31 +98,20 @@ impl World {
     }
 
     pub(super) fn index(mut self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
-        let children = children
-            .iter()
-            .map(|child| descriptor(OCI_MANIFEST, child, 100))
-            .collect();
-        let manifest = Manifest {
-            kind: ManifestKind::Index,
-            media_type: OCI_INDEX.to_owned(),
-            children,
-            ..bare(name)
-        };
+        let children = children.iter().map(|child| descriptor(OCI_MANIFEST, child, 100)).collect();
+        let manifest =
+            Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.to_owned(), children, ..bare(name) };
         self.insert(repository, name, manifest);
         self.tag(repository, tag, name)
     }
 
     pub(super) fn unreadable(mut self, repository: &str, tag: &str) -> Self {
-        self.view(repository)
-            .tags
-            .insert(tag.parse().unwrap(), TagState::Unreadable("500".to_owned()));
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Unreadable("500".to_owned()));
         self
     }
 
     pub(super) fn dangling(mut self, repository: &str, tag: &str) -> Self {
-        self.view(repository)
-            .tags
-            .insert(tag.parse().unwrap(), TagState::Dangling);
+        self.view(repository).tags.insert(tag.parse().unwrap(), TagState::Dangling);
         self
     }
 
@@ -169,10 +143,7 @@ impl World {
                 .collect(),
             ..bare(name)
         };
-        let facts = ImageFacts {
-            created: created.map(str::to_owned),
-            platform: None,
-        };
+        let facts = ImageFacts { created: created.map(str::to_owned), platform: None };
         self.view(repository).facts.insert(digest_of(name), Ok(facts));
         self.insert(repository, name, manifest);
         self
@@ -180,9 +151,7 @@ impl World {
 
     fn insert(&mut self, repository: &str, name: &str, manifest: Manifest) {
         self.names.insert(digest_of(name), name.to_owned());
-        self.view(repository)
-            .manifests
-            .insert(digest_of(name), ManifestState::Read(manifest));
+        self.view(repository).manifests.insert(digest_of(name), ManifestState::Read(Box::new(manifest)));
     }
 }
 

@@ -11,16 +11,10 @@ async fn a_deletion_by_digest_is_one_request_and_takes_every_tag() {
     fake.image("app", "v2", CREATED, &["b"]);
     let registry = connected(&fake).await;
     let (app, old) = (repository("app"), digest(&old));
-    assert_eq!(
-        registry.delete_manifest(&app, &old).await.unwrap(),
-        Deletion::Done
-    );
+    assert_eq!(registry.delete_manifest(&app, &old).await.unwrap(), Deletion::Done);
     assert_eq!(fake.requests().len(), 1);
     assert_eq!(fake.tags("app"), ["v2"]);
-    assert_eq!(
-        registry.delete_manifest(&app, &old).await.unwrap(),
-        Deletion::AlreadyAbsent
-    );
+    assert_eq!(registry.delete_manifest(&app, &old).await.unwrap(), Deletion::AlreadyAbsent);
 }
 
 #[tokio::test]
@@ -31,20 +25,10 @@ async fn a_tag_is_deleted_alone_where_the_server_knows_how() {
     let registry = connected(&fake).await;
     let app = repository("app");
     assert!(!registry.deletes_tags_by_name(&app).await.unwrap());
-    assert_eq!(
-        registry
-            .delete_tag(&app, &tag("alias"))
-            .await
-            .unwrap_err()
-            .status(),
-        Some(400)
-    );
+    assert_eq!(registry.delete_tag(&app, &tag("alias")).await.unwrap_err().status(), Some(400));
     fake.quirks(|quirks| quirks.version = Version::Three);
     assert!(registry.deletes_tags_by_name(&app).await.unwrap());
-    assert_eq!(
-        registry.delete_tag(&app, &tag("alias")).await.unwrap(),
-        Deletion::Done
-    );
+    assert_eq!(registry.delete_tag(&app, &tag("alias")).await.unwrap(), Deletion::Done);
     assert_eq!(fake.tags("app"), ["v1"]);
     assert!(fake.has_manifest("app", &shared));
 }
@@ -72,10 +56,7 @@ async fn the_probe_tells_why_deletions_would_fail_and_changes_nothing() {
     assert!(matches!(support, DeleteSupport::Denied(error) if error.kind() == Kind::Denied));
     // Whatever hides the method behind a 404 is not the registry.
     fake.fault(Fault::on("DELETE", "").answers(404));
-    assert_eq!(
-        registry.delete_support(&app).await.unwrap_err().kind(),
-        Kind::NotFound
-    );
+    assert_eq!(registry.delete_support(&app).await.unwrap_err().kind(), Kind::NotFound);
     assert!(fake.change(|contents| *contents == before));
 }
 

@@ -51,10 +51,7 @@ async fn a_dropped_connection_leads_to_another_page_size() {
     fake.quirks(|quirks| quirks.catalog_drops = Some(1000));
     assert_eq!(catalog_size(&fake).await, 1100);
     fake.fault(Fault::on("GET", "_catalog").cuts());
-    assert_eq!(
-        connected(&fake).await.catalog().await.unwrap_err().kind(),
-        Kind::Transient
-    );
+    assert_eq!(connected(&fake).await.catalog().await.unwrap_err().kind(), Kind::Transient);
 }
 
 #[tokio::test]
@@ -84,10 +81,7 @@ fn the_next_link_is_found_among_others() {
     };
     let found = Ok(Some("/v2/_catalog?last=a,b&n=2".to_owned()));
     assert_eq!(next("</v2/_catalog?last=a,b&n=2>; rel=\"next\""), found);
-    assert_eq!(
-        next("</first>; rel=first, </v2/_catalog?last=a,b&n=2>;REL=next"),
-        found
-    );
+    assert_eq!(next("</first>; rel=first, </v2/_catalog?last=a,b&n=2>;REL=next"), found);
     assert_eq!(next("</first>; rel=\"first\""), Ok(None));
     assert!(next("/v2/_catalog; rel=next").is_err());
 }
@@ -113,10 +107,7 @@ async fn an_answer_without_the_list_is_not_an_empty_list() {
     fake.fault(Fault::on("GET", "_catalog").answers(200));
     assert_eq!(registry.catalog().await.unwrap_err().kind(), Kind::NotARegistry);
     fake.quirks(|quirks| quirks.is_a_web_page = true);
-    assert_eq!(
-        registry.tags(&repository("r0001")).await.unwrap_err().kind(),
-        Kind::NotARegistry
-    );
+    assert_eq!(registry.tags(&repository("r0001")).await.unwrap_err().kind(), Kind::NotARegistry);
 }
 
 #[tokio::test]

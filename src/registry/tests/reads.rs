@@ -11,11 +11,7 @@ async fn a_new_tag_is_one_request_with_four_accept_lines() {
     let fake = FakeRegistry::spawn();
     let expected = fake.image("app", "v1", CREATED, &["a", "b"]);
     let registry = connected(&fake).await;
-    let manifest = registry
-        .manifest(&repository("app"), &tag("v1"))
-        .await
-        .unwrap()
-        .unwrap();
+    let manifest = registry.manifest(&repository("app"), &tag("v1")).await.unwrap().unwrap();
     assert_eq!(manifest.digest.as_str(), expected);
     assert_eq!(manifest.layers.len(), 2);
     let journal = fake.journal();
@@ -77,18 +73,10 @@ async fn content_that_does_not_fit_its_digest_is_refused() {
         fake.quirks(|quirks| quirks.wrong_digest = Some(wrong));
         let by_tag = registry.manifest(&app, &tag("v1")).await.unwrap_err();
         let by_digest = registry.manifest(&app, &good).await.unwrap_err();
-        assert_eq!(
-            (by_tag.kind(), by_digest.kind()),
-            (Kind::Malformed, Kind::Malformed)
-        );
+        assert_eq!((by_tag.kind(), by_digest.kind()), (Kind::Malformed, Kind::Malformed));
     }
     let lie = digest_of(b"config");
-    fake.change(|contents| {
-        contents
-            .repository("app")
-            .blobs
-            .insert(lie.clone(), b"other".to_vec())
-    });
+    fake.change(|contents| contents.repository("app").blobs.insert(lie.clone(), b"other".to_vec()));
     let error = registry.blob(&app, &digest(&lie), 100).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
 }
@@ -105,15 +93,8 @@ async fn schema1_is_read_with_the_digest_the_registry_gives() {
     });
     fake.quirks(|quirks| quirks.wrong_digest = Some(given.clone()));
     let registry = connected(&fake).await;
-    let manifest = registry
-        .manifest(&repository("app"), &tag("old"))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (manifest.kind, manifest.digest.as_str()),
-        (ManifestKind::Schema1, &*given)
-    );
+    let manifest = registry.manifest(&repository("app"), &tag("old")).await.unwrap().unwrap();
+    assert_eq!((manifest.kind, manifest.digest.as_str()), (ManifestKind::Schema1, &*given));
 }
 
 #[tokio::test]
@@ -136,10 +117,7 @@ async fn blobs_are_read_to_a_limit_and_measured_without_reading() {
     let registry = connected(&fake).await;
     let app = repository("app");
     assert_eq!(registry.blob_size(&app, &config).await.unwrap(), Some(10));
-    assert_eq!(
-        registry.blob(&app, &config, 10).await.unwrap().unwrap(),
-        b"0123456789"
-    );
+    assert_eq!(registry.blob(&app, &config, 10).await.unwrap().unwrap(), b"0123456789");
     let error = registry.blob(&app, &config, 9).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Malformed);
 }
@@ -151,27 +129,14 @@ async fn blobs_elsewhere_are_fetched_without_credentials() {
     let config = digest(&fake.change(|contents| contents.blob("app", b"config")));
     storage.change(|contents| contents.blob("app", b"config"));
     fake.quirks(|quirks| {
-        quirks.access = quirks::Access::Basic {
-            username: "ann".into(),
-            password: "s3cret".into(),
-        };
+        quirks.access = quirks::Access::Basic { username: "ann".into(), password: "s3cret".into() };
         quirks.blobs_at = Some(format!("http://{}", storage.host()));
     });
-    let registry = Registry::connect(&access_as(&fake.host(), "ann", "s3cret"))
-        .await
-        .unwrap();
+    let registry = Registry::connect(&access_as(&fake.host(), "ann", "s3cret")).await.unwrap();
     let content = registry.blob(&repository("app"), &config, 100).await.unwrap();
     assert_eq!(content.unwrap(), b"config");
-    assert_eq!(
-        registry.blob_size(&repository("app"), &config).await.unwrap(),
-        Some(6)
-    );
-    assert!(
-        storage
-            .journal()
-            .iter()
-            .all(|entry| entry.authorization.is_none())
-    );
+    assert_eq!(registry.blob_size(&repository("app"), &config).await.unwrap(), Some(6));
+    assert!(storage.journal().iter().all(|entry| entry.authorization.is_none()));
     storage.fault(Fault::on("GET", "").answers(500));
     let error = registry.blob(&repository("app"), &config, 100).await.unwrap_err();
     assert!(!error.to_string().contains("signature"), "{error}");
@@ -183,10 +148,7 @@ async fn manifests_elsewhere_are_not_followed() {
     let registry = connected(&fake).await;
     let location = vec![("location", "http://127.0.0.1:1/v2/".to_owned())];
     fake.fault(Fault::on("GET", "/manifests/").effect(quirks::Effect::Answer(307, location, String::new())));
-    let error = registry
-        .manifest(&repository("app"), &tag("v1"))
-        .await
-        .unwrap_err();
+    let error = registry.manifest(&repository("app"), &tag("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotARegistry);
 }
 
@@ -197,17 +159,11 @@ async fn a_manifest_is_put_once_whatever_happens() {
     let registry = connected(&fake).await;
     let app = repository("app");
     let saved = registry.manifest(&app, &first).await.unwrap().unwrap();
-    registry
-        .put_manifest(&app, &tag("v2"), DOCKER_MANIFEST, &saved.raw)
-        .await
-        .unwrap();
+    registry.put_manifest(&app, &tag("v2"), DOCKER_MANIFEST, &saved.raw).await.unwrap();
     assert_eq!(registry.resolve(&app, &tag("v2")).await.unwrap(), Some(first));
     fake.forget_requests();
     fake.fault(Fault::on("PUT", "").cuts_after_the_effect());
-    let error = registry
-        .put_manifest(&app, &tag("v3"), DOCKER_MANIFEST, &saved.raw)
-        .await
-        .unwrap_err();
+    let error = registry.put_manifest(&app, &tag("v3"), DOCKER_MANIFEST, &saved.raw).await.unwrap_err();
     assert!(error.is_effect_unknown());
     assert_eq!(fake.requests().len(), 1);
     assert_eq!(fake.tags("app"), ["v1", "v2", "v3"]);

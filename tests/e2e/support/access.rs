@@ -13,8 +13,11 @@ impl Access {
     /// Whether this asked for a change. Deleting the digest that nothing has, or the tag that nobody uses, is a harmless
     /// question: whether deleting is allowed at all, and whether by name.
     pub(crate) fn changes(&self) -> bool {
-        let asks = self.path.ends_with(NO_DIGEST) || self.path.contains("/docker-registry-prune-asks-");
-        !matches!(self.method.as_str(), "GET" | "HEAD") && !(asks && self.status >= 400)
+        let is_harmless_question =
+            self.path.ends_with(NO_DIGEST) || self.path.contains("/docker-registry-prune-asks-");
+        let is_read = matches!(self.method.as_str(), "GET" | "HEAD");
+        let is_question = is_harmless_question && self.status >= 400;
+        !is_read && !is_question
     }
 }
 

@@ -44,10 +44,7 @@ impl Answer {
 
     #[track_caller]
     pub(crate) fn fails(self) -> Self {
-        assert!(
-            self.code.is_some_and(|code| code != 0),
-            "expected a failure\n{self}"
-        );
+        assert!(self.code.is_some_and(|code| code != 0), "expected a failure\n{self}");
         self
     }
 
@@ -67,20 +64,12 @@ impl Answer {
     /// For sentences that may be worded in several ways.
     #[track_caller]
     pub(crate) fn says_one_of(self, texts: &[&str]) -> Self {
-        assert!(
-            texts.iter().any(|text| self.mentions(text)),
-            "expected one of the words {texts:?}\n{self}"
-        );
+        assert!(texts.iter().any(|text| self.mentions(text)), "expected one of the words {texts:?}\n{self}");
         self
     }
 
     pub(crate) fn mentions(&self, text: &str) -> bool {
-        let flat = |text: &str| {
-            text.split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .to_lowercase()
-        };
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         flat(&self.stdout).contains(&flat(text)) || flat(&self.stderr).contains(&flat(text))
     }
 
@@ -94,9 +83,7 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self
-            .code
-            .map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+        let code = self.code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
         write!(
             f,
             "$ {}\n-- stdout --\n{}\n-- stderr --\n{}\n-- ended with {code}",

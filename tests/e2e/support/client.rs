@@ -46,10 +46,7 @@ impl Client {
                 .user_agent("docker-registry-prune-tests")
                 .build()
                 .expect("an HTTP client"),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime"),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
         }
     }
 
@@ -60,11 +57,8 @@ impl Client {
         path: &str,
         content: Option<&Content>,
     ) -> Result<Reply, reqwest::Error> {
-        let url = if path.starts_with("http") {
-            path.to_owned()
-        } else {
-            format!("http://{}{path}", self.address)
-        };
+        let url =
+            if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) };
         let mut request = self.http.request(method.clone(), url);
         for kind in MANIFEST_TYPES {
             request = request.header(ACCEPT, kind);
@@ -73,9 +67,7 @@ impl Client {
             request = request.basic_auth(user, Some(password));
         }
         if let Some(content) = content {
-            request = request
-                .header(CONTENT_TYPE, content.media_type)
-                .body(content.bytes.clone());
+            request = request.header(CONTENT_TYPE, content.media_type).body(content.bytes.clone());
         }
         self.runtime.block_on(async {
             let response = request.send().await?;
@@ -88,21 +80,14 @@ impl Client {
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
-        self.send(&Method::GET, path, None)
-            .unwrap_or_else(|error| panic!("GET {path}: {error}"))
+        self.send(&Method::GET, path, None).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
     #[track_caller]
     fn expect(&self, status: StatusCode, method: &Method, path: &str, content: Option<&Content>) -> Reply {
-        let reply = self
-            .send(method, path, content)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        assert_eq!(
-            reply.status,
-            status,
-            "{method} {path}: {}",
-            String::from_utf8_lossy(&reply.body)
-        );
+        let reply =
+            self.send(method, path, content).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert_eq!(reply.status, status, "{method} {path}: {}", String::from_utf8_lossy(&reply.body));
         reply
     }
 
@@ -116,10 +101,7 @@ impl Client {
         );
         let location = started.headers["location"].to_str().expect("a location");
         let separator = if location.contains('?') { '&' } else { '?' };
-        let bytes = Content {
-            media_type: "application/octet-stream",
-            ..blob.clone()
-        };
+        let bytes = Content { media_type: "application/octet-stream", ..blob.clone() };
         self.expect(
             StatusCode::CREATED,
             &Method::PUT,
@@ -202,9 +184,7 @@ impl Client {
     }
 
     pub(crate) fn has_manifest(&self, repository: &str, reference: &str) -> bool {
-        self.get(&format!("/v2/{repository}/manifests/{reference}"))
-            .status
-            .is_success()
+        self.get(&format!("/v2/{repository}/manifests/{reference}")).status.is_success()
     }
 
     /// Fetches everything a reference needs, through indexes to the last layer, and checks size and content of each.
@@ -214,14 +194,9 @@ impl Client {
         while let Some(reference) = waiting.pop() {
             let reply = self.fetch(&format!("/v2/{repository}/manifests/{reference}"))?;
             let digest = digest_of(&reply.body);
-            let announced = reply
-                .headers
-                .get("docker-content-digest")
-                .and_then(|value| value.to_str().ok());
+            let announced = reply.headers.get("docker-content-digest").and_then(|value| value.to_str().ok());
             if announced != Some(digest.as_str()) || reference.starts_with("sha256:") && reference != digest {
-                return Err(format!(
-                    "{repository}@{reference}: content {digest}, announced {announced:?}"
-                ));
+                return Err(format!("{repository}@{reference}: content {digest}, announced {announced:?}"));
             }
             let manifest: Value = serde_json::from_slice(&reply.body)
                 .map_err(|error| format!("{repository}@{reference}: {error}"))?;
@@ -241,18 +216,13 @@ impl Client {
         let digest = descriptor["digest"].as_str().unwrap_or_default();
         let body = self.fetch(&format!("/v2/{repository}/blobs/{digest}"))?.body;
         if Some(body.len() as u64) != descriptor["size"].as_u64() || digest_of(&body) != digest {
-            return Err(format!(
-                "{repository}@{digest}: {} bytes of something else",
-                body.len()
-            ));
+            return Err(format!("{repository}@{digest}: {} bytes of something else", body.len()));
         }
         Ok(digest.to_owned())
     }
 
     fn fetch(&self, path: &str) -> Result<Reply, String> {
-        let reply = self
-            .send(&Method::GET, path, None)
-            .map_err(|error| format!("GET {path}: {error}"))?;
+        let reply = self.send(&Method::GET, path, None).map_err(|error| format!("GET {path}: {error}"))?;
         if reply.status.is_success() {
             Ok(reply)
         } else {

@@ -19,11 +19,7 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self {
-            media_type,
-            digest: digest_of(&bytes),
-            bytes,
-        }
+        Self { media_type, digest: digest_of(&bytes), bytes }
     }
 
     fn json(media_type: &'static str, value: &Value) -> Self {
@@ -122,12 +118,7 @@ impl Recipe {
                 "layers": layers.iter().map(Content::descriptor).collect::<Vec<_>>(),
             }),
         );
-        Image {
-            manifest,
-            config,
-            layers,
-            architecture: self.architecture,
-        }
+        Image { manifest, config, layers, architecture: self.architecture }
     }
 }
 
@@ -140,11 +131,7 @@ pub(crate) fn layer(seed: &str, size: usize) -> Content {
     header.set_mode(0o644);
     let mut archive = tar::Builder::new(Vec::with_capacity(size + 2048));
     archive
-        .append_data(
-            &mut header,
-            format!("data-{}", &digest_of(seed.as_bytes())[7..19]),
-            bytes.as_slice(),
-        )
+        .append_data(&mut header, format!("data-{}", &digest_of(seed.as_bytes())[7..19]), bytes.as_slice())
         .expect("a tar in memory");
     Content::new(
         "application/vnd.docker.image.rootfs.diff.tar",
@@ -162,10 +149,7 @@ pub(crate) fn index(media_type: &'static str, images: &[&Image]) -> Content {
             descriptor
         })
         .collect();
-    Content::json(
-        media_type,
-        &json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children }),
-    )
+    Content::json(media_type, &json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": children }))
 }
 
 pub(crate) fn digest_of(bytes: &[u8]) -> String {

@@ -22,13 +22,11 @@ pub(crate) fn left_out() -> bool {
         return true;
     }
     let answers =
-        ANSWERS.get_or_init(
-            || match docker(["version", "--format", "{{.Server.Version}}"]).output() {
-                Ok(output) if output.status.success() => Ok(()),
-                Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-                Err(error) => Err(format!("docker: {error}")),
-            },
-        );
+        ANSWERS.get_or_init(|| match docker(["version", "--format", "{{.Server.Version}}"]).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(format!("docker: {error}")),
+        });
     if let Err(answer) = answers {
         panic!(
             "these tests need a Docker engine (start it, or leave them out with {SWITCH}=no-engine):\n{answer}"
@@ -51,11 +49,7 @@ pub(crate) fn docker<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Comman
 /// Runs `docker` and returns what it printed; any failure ends the test.
 #[track_caller]
 pub(crate) fn docker_says<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
-    Answer::of(&mut docker(arguments))
-        .success()
-        .stdout
-        .trim_end()
-        .to_owned()
+    Answer::of(&mut docker(arguments)).success().stdout.trim_end().to_owned()
 }
 
 /// Runs `docker` with something to read.
@@ -69,12 +63,7 @@ pub(crate) fn docker_reads<'a>(arguments: impl IntoIterator<Item = &'a str>, inp
         .stderr(Stdio::piped())
         .spawn()
         .expect("start docker");
-    child
-        .stdin
-        .take()
-        .expect("stdin is a pipe")
-        .write_all(input)
-        .expect("write to docker");
+    child.stdin.take().expect("stdin is a pipe").write_all(input).expect("write to docker");
     Answer::from_output(words, &child.wait_with_output().expect("wait for docker"))
 }
 
@@ -107,11 +96,7 @@ pub(crate) fn engine_host() -> Option<&'static str> {
 pub(crate) fn registry_image() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        last_line(
-            &Answer::of(&mut Command::new(script("registry-image.sh")))
-                .success()
-                .stdout,
-        )
+        last_line(&Answer::of(&mut Command::new(script("registry-image.sh"))).success().stdout)
     })
 }
 

@@ -33,11 +33,7 @@ impl Default for Options {
 impl Options {
     /// As the image comes.
     pub(crate) fn deletion_disabled() -> Self {
-        Self {
-            arguments: vec!["--restart=unless-stopped".to_owned()],
-            command: Vec::new(),
-            login: None,
-        }
+        Self { arguments: vec!["--restart=unless-stopped".to_owned()], command: Vec::new(), login: None }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -59,8 +55,7 @@ impl Options {
     /// A configuration file of the operator's own, which the container's command line names.
     pub(crate) fn configured(mut self, folder: &Path, text: &str) -> Self {
         std::fs::write(folder.join("own.yml"), text).expect("write the configuration");
-        self.arguments
-            .push(format!("--volume={}:/conf:ro", folder.display()));
+        self.arguments.push(format!("--volume={}:/conf:ro", folder.display()));
         self.command = vec!["serve".to_owned(), "/conf/own.yml".to_owned()];
         self
     }
@@ -68,8 +63,7 @@ impl Options {
     /// Asks for a name and a password, kept in a file in the folder.
     pub(crate) fn login(mut self, folder: &Path, user: &str, password: &str, line: &str) -> Self {
         std::fs::write(folder.join("htpasswd"), format!("{line}\n")).expect("write the password file");
-        self.arguments
-            .push(format!("--volume={}:/auth:ro", folder.display()));
+        self.arguments.push(format!("--volume={}:/auth:ro", folder.display()));
         self.login = Some((user.to_owned(), password.to_owned()));
         self.env("REGISTRY_AUTH", "htpasswd")
             .env("REGISTRY_AUTH_HTPASSWD_REALM", "tests")
@@ -104,11 +98,7 @@ impl Options {
         let fixed = ["run", "--detach", "--name", &name, "--publish", publish];
         let own = self.arguments.iter().map(String::as_str);
         let command = self.command.iter().map(String::as_str);
-        let words = fixed
-            .into_iter()
-            .chain(own)
-            .chain([registry_image()])
-            .chain(command);
+        let words = fixed.into_iter().chain(own).chain([registry_image()]).chain(command);
         let answer = Answer::of(&mut docker(words));
         if answer.code != Some(0) {
             // A container whose port was taken is there all the same.
@@ -118,11 +108,7 @@ impl Options {
     }
 
     fn registry(self, name: String, address: String) -> Registry {
-        let registry = Registry {
-            client: Client::new(&address, self.login),
-            address,
-            name,
-        };
+        let registry = Registry { client: Client::new(&address, self.login), address, name };
         registry.wait_until_it_answers();
         registry
     }
@@ -160,9 +146,7 @@ impl Registry {
 
     pub(crate) fn wait_until_it_answers(&self) {
         eventually(&format!("{} answers", self.name), || {
-            self.client
-                .send(&reqwest::Method::GET, "/v2/", None)
-                .is_ok_and(|reply| reply.status.is_success())
+            self.client.send(&reqwest::Method::GET, "/v2/", None).is_ok_and(|reply| reply.status.is_success())
         });
     }
 
@@ -203,10 +187,7 @@ impl Registry {
     /// The size of the store as `du` measures it.
     pub(crate) fn store_kib(&self) -> u64 {
         let line = self.shell("du -sk /var/lib/registry");
-        line.split_whitespace()
-            .next()
-            .and_then(|word| word.parse().ok())
-            .expect("du prints a number")
+        line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("du prints a number")
     }
 
     /// How many blobs there are: layers, configs and manifests.
@@ -260,10 +241,7 @@ impl Drop for Registry {
 pub(crate) fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !happens() {
-        assert!(
-            begin.elapsed() < Duration::from_secs(30),
-            "waited 30 s in vain: {what}"
-        );
+        assert!(begin.elapsed() < Duration::from_secs(30), "waited 30 s in vain: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

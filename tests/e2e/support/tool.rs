@@ -117,11 +117,7 @@ impl Tool {
             .stderr(Stdio::piped())
             .spawn()
             .expect("start the program");
-        Running {
-            _tool: self,
-            words,
-            child,
-        }
+        Running { _tool: self, words, child }
     }
 
     /// Runs it on a terminal of its own; when it asks `[y/N]`, calls `meanwhile`, then types the answer.
@@ -139,14 +135,7 @@ impl Tool {
             .map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")))
             .collect();
         let mut child = Command::new("script")
-            .args([
-                "--quiet",
-                "--return",
-                "--flush",
-                "--command",
-                &line.join(" "),
-                "/dev/null",
-            ])
+            .args(["--quiet", "--return", "--flush", "--command", &line.join(" "), "/dev/null"])
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.home.path())
@@ -191,10 +180,7 @@ pub(crate) struct Running<'tool> {
 
 impl Running<'_> {
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("ask for the program's state")
-            .is_some()
+        self.child.try_wait().expect("ask for the program's state").is_some()
     }
 
     /// Waits for a state of the world that this run brings about.
@@ -211,11 +197,7 @@ impl Running<'_> {
     pub(crate) fn signal(&self, name: &str) {
         let group = format!("-{}", self.child.id());
         let sent = Command::new("kill").args(["-s", name, "--", &group]).status();
-        assert!(
-            sent.is_ok_and(|status| status.success()),
-            "{} had ended before the signal",
-            self.words
-        );
+        assert!(sent.is_ok_and(|status| status.success()), "{} had ended before the signal", self.words);
     }
 
     #[must_use]

@@ -46,11 +46,7 @@ impl Contents {
         let layers: Vec<_> = layers
             .iter()
             .map(|layer| {
-                self.descriptor(
-                    repository,
-                    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-                    layer,
-                )
+                self.descriptor(repository, "application/vnd.docker.image.rootfs.diff.tar.gzip", layer)
             })
             .collect();
         let config = json!({
@@ -76,9 +72,7 @@ impl Contents {
             .iter()
             .zip(architectures.iter().cycle())
             .map(|(child, architecture)| {
-                let manifest = self
-                    .manifest(repository, child)
-                    .expect("the child is in the repository");
+                let manifest = self.manifest(repository, child).expect("the child is in the repository");
                 json!({
                     "mediaType": manifest.media_type,
                     "digest": child,
@@ -96,28 +90,19 @@ impl Contents {
     /// Stores any bytes as a manifest, without a tag.
     pub(crate) fn manifest_of(&mut self, repository: &str, media_type: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
-        let manifest = Manifest {
-            media_type: media_type.to_owned(),
-            bytes: bytes.to_vec(),
-        };
-        self.repository(repository)
-            .manifests
-            .insert(digest.clone(), manifest);
+        let manifest = Manifest { media_type: media_type.to_owned(), bytes: bytes.to_vec() };
+        self.repository(repository).manifests.insert(digest.clone(), manifest);
         digest
     }
 
     pub(crate) fn blob(&mut self, repository: &str, content: &[u8]) -> String {
         let digest = digest_of(content);
-        self.repository(repository)
-            .blobs
-            .insert(digest.clone(), content.to_vec());
+        self.repository(repository).blobs.insert(digest.clone(), content.to_vec());
         digest
     }
 
     pub(crate) fn tag(&mut self, repository: &str, tag: &str, digest: &str) {
-        self.repository(repository)
-            .tags
-            .insert(tag.to_owned(), digest.to_owned());
+        self.repository(repository).tags.insert(tag.to_owned(), digest.to_owned());
     }
 
     pub(crate) fn untag(&mut self, repository: &str, tag: &str) {
@@ -156,10 +141,7 @@ impl Contents {
     pub(crate) fn resolve(&self, repository: &str, reference: &str) -> Option<String> {
         let repository = self.repositories.get(repository)?;
         let digest = repository.tags.get(reference).map_or(reference, String::as_str);
-        repository
-            .manifests
-            .contains_key(digest)
-            .then(|| digest.to_owned())
+        repository.manifests.contains_key(digest).then(|| digest.to_owned())
     }
 
     fn descriptor(&mut self, repository: &str, media_type: &str, content: &str) -> serde_json::Value {

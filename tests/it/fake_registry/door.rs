@@ -40,10 +40,7 @@ impl Door {
     }
 
     fn problem(&mut self, asked: &Asked, needed: Option<&str>) -> Option<&'static str> {
-        let Some(token) = asked
-            .header("authorization")
-            .and_then(|text| text.strip_prefix("Bearer "))
-        else {
+        let Some(token) = asked.header("authorization").and_then(|text| text.strip_prefix("Bearer ")) else {
             return Some("");
         };
         let grant = self.tokens.get_mut(token).filter(|grant| grant.uses > 0);
@@ -74,10 +71,7 @@ impl Door {
             let scope = form.get("scope").map(String::as_str).unwrap_or_default();
             scope.split_whitespace().map(ToOwned::to_owned).collect()
         } else {
-            let account = service
-                .account
-                .as_ref()
-                .map(|(user, password)| basic(user, password));
+            let account = service.account.as_ref().map(|(user, password)| basic(user, password));
             if account.is_some_and(|account| asked.header("authorization") != Some(&account)) {
                 return Reply::new(401);
             }
@@ -86,9 +80,7 @@ impl Door {
         };
         let token = format!("token-{}", self.tokens.len() + 1);
         let grant = Grant {
-            scopes: single(&scopes)
-                .filter(|scope| !service.never_grants.contains(scope))
-                .collect(),
+            scopes: single(&scopes).filter(|scope| !service.never_grants.contains(scope)).collect(),
             uses: service.uses.unwrap_or(usize::MAX),
         };
         self.tokens.insert(token.clone(), grant);
@@ -101,11 +93,7 @@ fn single(scopes: &[String]) -> impl Iterator<Item = String> {
     scopes
         .iter()
         .filter_map(|scope| scope.rsplit_once(':'))
-        .flat_map(|(resource, actions)| {
-            actions
-                .split(',')
-                .map(move |action| format!("{resource}:{action}"))
-        })
+        .flat_map(|(resource, actions)| actions.split(',').map(move |action| format!("{resource}:{action}")))
 }
 
 fn needed_scope(asked: &Asked, service: &TokenService) -> Option<String> {

@@ -114,13 +114,7 @@ impl Fault {
 
     /// Strikes the `number`th request, counted from 1.
     pub(crate) fn at(number: usize) -> Self {
-        Self {
-            number: Some(number),
-            method: None,
-            path: String::new(),
-            times: 1,
-            effect: Effect::CutBefore,
-        }
+        Self { number: Some(number), method: None, path: String::new(), times: 1, effect: Effect::CutBefore }
     }
 
     pub(crate) fn times(mut self, times: usize) -> Self {

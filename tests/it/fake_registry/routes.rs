@@ -47,11 +47,7 @@ fn catalog(contents: &Contents, quirks: &Quirks, asked: &Asked) -> Reply {
     }
     let n = asked.query("n").and_then(|n| n.parse().ok()).unwrap_or(100);
     if quirks.catalog_limit.is_some_and(|limit| n > limit) {
-        return Reply::error(
-            400,
-            "PAGINATION_NUMBER_INVALID",
-            "invalid number of results requested",
-        );
+        return Reply::error(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested");
     }
     if quirks.catalog_drops == Some(n) {
         super::cut();
@@ -78,10 +74,8 @@ fn tags(contents: &Contents, quirks: &Quirks, repository: &str, asked: &Asked) -
 
 fn paged(key: &str, names: &[&String], n: usize, mut body: Value, quirks: &Quirks, asked: &Asked) -> Reply {
     let last = asked.query("last");
-    let after: Vec<&&String> = names
-        .iter()
-        .filter(|name| last.is_none_or(|last| name.as_str() > last))
-        .collect();
+    let after: Vec<&&String> =
+        names.iter().filter(|name| last.is_none_or(|last| name.as_str() > last)).collect();
     let page = &after[..n.min(after.len())];
     body[key] = json!(page);
     let reply = Reply::json(200, &body);
@@ -115,16 +109,11 @@ fn manifest(contents: &Contents, quirks: &Quirks, repository: &str, reference: &
             "manifest found, but accept header does not support it",
         );
     }
-    let reply = Reply::new(200)
-        .header("content-type", &manifest.media_type)
-        .body(manifest.bytes.clone());
+    let reply = Reply::new(200).header("content-type", &manifest.media_type).body(manifest.bytes.clone());
     if quirks.head_without_digest && asked.method == "HEAD" {
         reply
     } else {
-        reply.header(
-            "docker-content-digest",
-            quirks.wrong_digest.clone().unwrap_or(digest),
-        )
+        reply.header("docker-content-digest", quirks.wrong_digest.clone().unwrap_or(digest))
     }
 }
 
@@ -135,25 +124,18 @@ fn put(contents: &mut Contents, quirks: &Quirks, repository: &str, reference: &s
     let found = contents.repository(repository);
     let manifest: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
     let named = |list: &str| manifest[list].as_array().cloned().unwrap_or_default();
-    let missing_blob = named("layers").iter().chain(manifest.get("config")).any(|blob| {
-        blob["digest"]
-            .as_str()
-            .is_none_or(|digest| !found.blobs.contains_key(digest))
-    });
-    let missing_child = named("manifests").iter().any(|child| {
-        child["digest"]
-            .as_str()
-            .is_none_or(|digest| !found.manifests.contains_key(digest))
-    });
+    let missing_blob = named("layers")
+        .iter()
+        .chain(manifest.get("config"))
+        .any(|blob| blob["digest"].as_str().is_none_or(|digest| !found.blobs.contains_key(digest)));
+    let missing_child = named("manifests")
+        .iter()
+        .any(|child| child["digest"].as_str().is_none_or(|digest| !found.manifests.contains_key(digest)));
     if missing_blob || missing_child {
         return Reply::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
     }
     let digest = digest_of(&asked.body);
-    contents.manifest_of(
-        repository,
-        asked.header("content-type").unwrap_or_default(),
-        &asked.body,
-    );
+    contents.manifest_of(repository, asked.header("content-type").unwrap_or_default(), &asked.body);
     if reference != digest {
         contents.tag(repository, reference, &digest);
     }
@@ -172,17 +154,9 @@ fn delete(contents: &mut Contents, quirks: &Quirks, repository: &str, reference:
     } else if quirks.version == Version::Three {
         is_known && contents.repository(repository).tags.remove(reference).is_some()
     } else {
-        return Reply::error(
-            400,
-            "DIGEST_INVALID",
-            "provided digest did not match uploaded content",
-        );
+        return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
     };
-    if was_there {
-        Reply::new(202)
-    } else {
-        Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-    }
+    if was_there { Reply::new(202) } else { Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown") }
 }
 
 fn read_only() -> Reply {
@@ -193,16 +167,11 @@ fn read_only() -> Reply {
 }
 
 fn blob(contents: &Contents, quirks: &Quirks, repository: &str, digest: &str) -> Reply {
-    let found = contents
-        .repositories
-        .get(repository)
-        .and_then(|found| found.blobs.get(digest));
+    let found = contents.repositories.get(repository).and_then(|found| found.blobs.get(digest));
     match (found, &quirks.blobs_at) {
         (None, _) => Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
-        (Some(_), Some(place)) => Reply::new(307).header(
-            "location",
-            format!("{place}/v2/{repository}/blobs/{digest}?signature=secret"),
-        ),
+        (Some(_), Some(place)) => Reply::new(307)
+            .header("location", format!("{place}/v2/{repository}/blobs/{digest}?signature=secret")),
         (Some(content), None) => Reply::new(200)
             .header("content-type", "application/octet-stream")
             .header("docker-content-digest", digest)

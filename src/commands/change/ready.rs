@@ -1,0 +1,89 @@
+//! Whether the registry's container is fit for a collection, asked before anything is changed, and whether the registry
+//! is there again afterwards.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Failure;
+use crate::model::{RegistryAddress, Snapshot};
+use crate::registry::Registry;
+use crate::site::Site;
+
+use super::{Change, Collects};
+use crate::commands::Session;
+use crate::commands::session::Place;
+
+impl Change {
+    /// The container, found before anything is changed. A run that collects nothing can do without.
+    pub(super) async fn place(&self, session: &Session, registry: &Registry) -> anyhow::Result<Place> {
+        let place = session.unless_cancelled(session.place(registry, &self.access)).await;
+        if self.collects == Collects::No {
+            return Ok(place.unwrap_or_else(|error| Place::Elsewhere(format!("{error:#}"))));
+        }
+        let place = place?;
+        if let Place::Here(site) = &place {
+            if let Some(refusal) = site.container.refusal() {
+                return Err(refusal.hint("`--no-gc` deletes without touching the container").into());
+            }
+            if let Some(upstream) = &site.store.proxies {
+                return Err(Failure::refused(format!(
+                    "the registry is a pull-through proxy of {upstream}: it deletes by its own schedule"
+                ))
+                .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
+                .into());
+            }
+            let mut recovered = session.unless_cancelled(site.engine.recover()).await?;
+            recovered.done.iter().for_each(|sentence| session.ui.say(sentence));
+            if let Some(busy) = recovered.at_work.remove(&site.container.id) {
+                return Err(busy.into());
+            }
+            if site.store.cache.as_deref() == Some("redis") {
+                return Err(Failure::refused(format!(
+                    "the registry `{}` remembers blobs in redis, which outlives its restart: pushes after a collection would be damaged",
+                    site.container.name
+                ))
+                .hint("`--no-gc` deletes only")
+                .into());
+            }
+        }
+        Ok(place)
+    }
+
+    /// The place, once the snapshot shows that it is the registry that was read. A run that collects nothing goes without.
+    pub(super) async fn certain(&self, place: Place, snapshot: &Snapshot) -> anyhow::Result<Place> {
+        let Place::Here(site) = &place else {
+            return Ok(place);
+        };
+        match (site.check_identity(snapshot).await, self.collects) {
+            (Ok(()), _) => Ok(place),
+            (Err(error), Collects::Yes) => Err(error),
+            (Err(error), Collects::No) => Ok(Place::Elsewhere(format!("{error:#}"))),
+        }
+    }
+
+    /// Waits until the registry answers again. A port that the engine chose is another one after each start.
+    pub(super) async fn answers(
+        &self,
+        session: &Session,
+        site: &Site,
+        address: &RegistryAddress,
+        within: Duration,
+    ) -> anyhow::Result<Registry> {
+        let asked = Instant::now();
+        loop {
+            let moved = site.moved_to(address).await;
+            match session.connect(moved.as_ref().unwrap_or(address), &self.access).await {
+                Ok(registry) => {
+                    if let Some(moved) = moved {
+                        session.ui.warn(&format!(
+                            "the engine gave the registry another port: it was at {address} and is now at {moved}. \
+                             Publish a fixed port (`-p 5000:5000`) to keep its address."
+                        ));
+                    }
+                    return Ok(registry);
+                }
+                Err(error) if asked.elapsed() > within => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}

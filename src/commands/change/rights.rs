@@ -1,0 +1,81 @@
+//! The plan, and whether this registry lets this account carry it out.
+
+use crate::error::Failure;
+use crate::model::{Repository, Snapshot};
+use crate::plan::{self, Plan};
+use crate::registry::{DeleteSupport, Registry};
+
+use super::Change;
+use crate::commands::Session;
+use crate::commands::session::Place;
+
+impl Change {
+    /// The rights are asked for with the deletion of a digest that no registry has. A dry run only says what a run
+    /// would meet.
+    pub(super) async fn plan(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        place: &Place,
+        snapshot: &mut Snapshot,
+    ) -> anyhow::Result<Plan> {
+        let now = session.settings.now;
+        let plan = plan::make(snapshot, &self.request, now)?;
+        let Some(repository) = plan.first_changed().cloned() else {
+            return Ok(plan);
+        };
+        let support =
+            session.unless_cancelled(async { Ok(registry.delete_support(&repository).await?) }).await?;
+        match refusal_to_delete(registry, place, &repository, &support) {
+            // How one tag leaves a manifest that stays depends on the server.
+            None if plan.has_lone_tags() => {
+                let asked =
+                    session.unless_cancelled(async { Ok(registry.deletes_tags_by_name(&repository).await?) });
+                snapshot.deletes_tags_by_name = asked.await?;
+                Ok(plan::make(snapshot, &self.request, now)?)
+            }
+            None => Ok(plan),
+            Some(refusal) if self.flags.dry_run => {
+                session.ui.warn(&format!("a run would be refused: {refusal}"));
+                refusal.hints.iter().for_each(|hint| session.ui.say(&format!("hint: {hint}")));
+                Ok(plan)
+            }
+            Some(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+fn refusal_to_delete(
+    registry: &Registry,
+    place: &Place,
+    repository: &Repository,
+    support: &DeleteSupport,
+) -> Option<Failure> {
+    let address = registry.address();
+    match support {
+        DeleteSupport::Enabled => None,
+        DeleteSupport::ReadOnly => Some(
+            Failure::refused(format!(
+                "the registry at {address} is in read-only mode: it accepts no deletions"
+            ))
+            .hint("switch `storage.maintenance.readonly` off and restart it"),
+        ),
+        DeleteSupport::DisabledOrProxy => {
+            if let Place::Here(site) = place
+                && let Some(upstream) = &site.store.proxies
+            {
+                return Some(Failure::refused(format!(
+                    "the registry at {address} is a pull-through proxy of {upstream}: it accepts no deletions"
+                )));
+            }
+            Some(
+                Failure::refused(format!("the registry at {address} has deletion switched off (or is a pull-through proxy)"))
+                    .hint("start it with the environment variable REGISTRY_STORAGE_DELETE_ENABLED=true, or set `storage: {delete: {enabled: true}}` in its configuration, and try again"),
+            )
+        }
+        DeleteSupport::Denied(why) => Some(
+            Failure::refused(format!("this account may not delete in `{repository}` at {address}: {why}"))
+                .hint(format!("log in with an account that may: docker login {address}")),
+        ),
+    }
+}

@@ -1,0 +1,103 @@
+//! What there is to collect, found out without stopping the registry: for dry runs, and so that a run with nothing to do
+//! interrupts nobody.
+
+use crate::cli::Format;
+use crate::collect;
+use crate::error::Failure;
+use crate::outcome::Collection;
+use crate::plan::{Plan, Request};
+use crate::report::{self, Ended};
+
+use super::{Change, Collects, Planned};
+use crate::commands::Session;
+use crate::commands::session::Place;
+
+impl Change {
+    /// What a run would do beyond the plan that was shown: what the collector says it would remove.
+    pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
+        let planned = Planned::of(&plan);
+        if let (Place::Here(site), false) = (place, plan.has_steps()) {
+            let survey = session
+                .unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel))
+                .await?;
+            let eligible = survey.output.eligible().len();
+            session.ui.say(&format!("The collector would remove {eligible} blobs that nothing refers to."));
+        }
+        if self.output.format == Format::Json {
+            session.ui.data(&format!(
+                "{:#}\n",
+                report::json::run(self.name, plan.registry.host(), planned.document, None, 0)
+            ));
+        } else {
+            session.ui.say("Dry run: nothing was changed.");
+        }
+        Ok(0)
+    }
+
+    /// Whether a run without deletions has anything to collect: the registry is not stopped to find out.
+    pub(super) async fn has_garbage(
+        &self,
+        session: &Session,
+        place: &Place,
+        plan: &Plan,
+    ) -> anyhow::Result<bool> {
+        let site = match (place, self.collects) {
+            (Place::Here(site), Collects::Yes) => site,
+            (Place::Elsewhere(why), Collects::Yes) if matches!(self.request, Request::Collect) => {
+                return Err(Failure::refused(format!("the garbage cannot be collected from here: {why}"))
+                    .hint("name the registry's container with `--container`, or its engine with `docker --context`")
+                    .hint("its operator can run `registry garbage-collect` with the registry stopped")
+                    .into());
+            }
+            _ => return Ok(false),
+        };
+        let planned = Planned::of(plan);
+        if let Some(refusal) = blocked(&planned.blockers) {
+            return Err(refusal.into());
+        }
+        let survey =
+            session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await?;
+        // What cannot be surveyed while it is in service is looked at again with the registry stopped.
+        Ok(survey.output.summary().is_none_or(|summary| summary.blobs > 0) && !survey.found_no_store())
+    }
+
+    pub(super) fn nothing_to_do(&self, session: &Session, plan: &Plan, place: &Place) -> u8 {
+        let collection = match (self.collects, place) {
+            (Collects::No, _) => Collection::NotAsked,
+            (Collects::Yes, Place::Here(_)) => Collection::NothingToCollect,
+            (Collects::Yes, Place::Elsewhere(why)) => Collection::NotHere(why.clone()),
+        };
+        let ended = Ended {
+            outcome: None,
+            collection: &collection,
+            verified: None,
+            freed: plan.freed,
+            is_freed_exact: plan.is_freed_exact,
+        };
+        match self.output.format {
+            Format::Json => {
+                let document = report::json::run(
+                    self.name,
+                    plan.registry.host(),
+                    report::json::plan(plan),
+                    Some(&ended),
+                    0,
+                );
+                session.ui.data(&format!("{document:#}\n"));
+            }
+            Format::Table => session.ui.data(&report::ended(&ended)),
+        }
+        0
+    }
+}
+
+/// Nothing is collected while something could not be read.
+pub(super) fn blocked(blockers: &[String]) -> Option<Failure> {
+    if blockers.is_empty() {
+        return None;
+    }
+    let list: String = blockers.iter().map(|blocker| format!("\n  - {blocker}")).collect();
+    Some(Failure::refused(format!(
+        "nothing was collected: what could not be read may need what looks like garbage:{list}"
+    )))
+}
