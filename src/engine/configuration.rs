@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
+use yaml_rust2::{ScanError, Yaml, YamlLoader};
 
 use super::container::Environment;
 
@@ -36,8 +37,7 @@ const DEFAULT_ROOT: &str = "/var/lib/registry";
 
 impl StoreConfiguration {
     pub(super) fn parse(yaml: &str, environment: &Environment) -> Result<Self> {
-        let mut configuration: Value =
-            serde_saphyr::from_str(yaml).context("parse the registry's configuration as YAML")?;
+        let mut configuration = read_yaml(yaml).context("parse the registry's configuration as YAML")?;
         overlay(&mut configuration, environment);
         let storage = match configuration.get("storage") {
             // `storage: filesystem` stands for `storage: {filesystem: {}}`.
@@ -49,11 +49,39 @@ impl StoreConfiguration {
         let cache = at(&["cache", "blobdescriptor"]).or_else(|| at(&["cache", "layerinfo"]));
         Ok(Self {
             driver: driver(&storage),
-            deletes_enabled: at(&["delete", "enabled"]).and_then(Value::as_bool),
-            is_read_only: at(&["maintenance", "readonly", "enabled"]).and_then(Value::as_bool) == Some(true),
+            deletes_enabled: at(&["delete", "enabled"]).map(is_on),
+            is_read_only: at(&["maintenance", "readonly", "enabled"]).is_some_and(is_on),
             proxies: text(configuration.pointer("/proxy/remoteurl")),
             cache: text(cache),
         })
+    }
+}
+
+/// The first document; an empty text is null.
+fn read_yaml(text: &str) -> Result<Value, ScanError> {
+    let documents = YamlLoader::load_from_str(text)?;
+    Ok(documents.into_iter().next().map_or(Value::Null, from_yaml))
+}
+
+fn from_yaml(yaml: Yaml) -> Value {
+    match yaml {
+        Yaml::String(text) | Yaml::Real(text) => Value::String(text),
+        Yaml::Integer(number) => number.into(),
+        Yaml::Boolean(is_true) => is_true.into(),
+        Yaml::Array(items) => items.into_iter().map(from_yaml).collect(),
+        Yaml::Hash(map) => {
+            map.into_iter().filter_map(|(key, value)| Some((key.into_string()?, from_yaml(value)))).collect()
+        }
+        Yaml::Null | Yaml::Alias(_) | Yaml::BadValue => Value::Null,
+    }
+}
+
+/// The registry reads YAML 1.1, in which `yes` and `on` are true as well.
+fn is_on(value: &Value) -> bool {
+    match value {
+        Value::Bool(is_true) => *is_true,
+        Value::String(text) => matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "y" | "true"),
+        _ => false,
     }
 }
 
@@ -93,7 +121,7 @@ fn overlay(configuration: &mut Value, environment: &Environment) {
         .collect();
     overrides.sort_unstable();
     for (name, value) in overrides {
-        let value = serde_saphyr::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        let value = read_yaml(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         set(configuration, &name.split('_').collect::<Vec<_>>(), value);
     }
 }
