@@ -88,8 +88,8 @@ impl Session {
         const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
         let Ok(engine) = self.engine().await else { return Err(error) };
         let recovered = self.unless_cancelled(engine.recover()).await?;
-        if let Some(busy) = recovered.at_work.into_values().next() {
-            return Err(error.context(busy));
+        for busy in recovered.at_work.values() {
+            self.ui.say(&format!("Perhaps this registry is stopped for a moment: {busy}."));
         }
         if recovered.done.is_empty() {
             return Err(error);
