@@ -54,7 +54,7 @@ fn time(program: impl AsRef<OsStr>, arguments: &[&str]) -> Duration {
         .status()
         .expect("start the program");
     let elapsed = begin.elapsed();
-    assert!(status.success(), "{:?} failed", program.as_ref());
+    assert!(status.success(), "{} failed", program.as_ref().display());
     elapsed
 }
 
