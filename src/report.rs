@@ -261,7 +261,7 @@ fn collection(collected: &Collected) -> String {
     );
     if !collected.beyond_plan.is_empty() {
         let _ =
-            writeln!(text, "{} of them were garbage from before", count(collected.beyond_plan.len(), "blob"));
+            writeln!(text, "{} of the removed blobs were garbage from before", collected.beyond_plan.len());
     }
     for remark in &collected.remarks {
         let _ = writeln!(text, "{remark}");
