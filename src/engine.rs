@@ -33,6 +33,7 @@ mod lifecycle;
 mod output;
 mod owner;
 mod recover;
+mod tags;
 mod window;
 
 pub(crate) use collector::Mode;

@@ -249,6 +249,8 @@ fn plan_repository(
     if !lone.is_empty() {
         ranks.push(untag(lone, snapshot, repository, now));
     }
+    let tags = view.tags_by_digest();
+    let tags_at = |digest| tags.get(digest).into_iter().flatten().map(|&tag| tag.clone()).collect();
     let depth = doomed.values().map(|doom| doom.rank).max();
     for rank in 0..depth.map_or(0, |deepest| deepest + 1) {
         let steps = doomed.iter().filter(|(_, doom)| doom.rank == rank);
@@ -256,7 +258,7 @@ fn plan_repository(
             steps
                 .map(|(digest, _)| Step::DeleteManifest {
                     digest: (*digest).clone(),
-                    expects: view.tags_at(digest).cloned().collect(),
+                    expects: tags_at(digest),
                 })
                 .collect(),
         );

@@ -11,9 +11,9 @@ use hyper::body::Bytes;
 use tar::{Archive, EntryType, Header};
 use tokio::sync::mpsc;
 
-use super::configuration::{STORE, StoreConfiguration};
+use super::configuration::StoreConfiguration;
 use super::{Engine, RegistryContainer, status};
-use crate::model::{Digest, Repository, Tag, printable};
+use crate::model::{Digest, Tag, printable};
 
 const LONGEST_CONFIGURATION: u64 = 1024 * 1024;
 /// A link file holds a digest and nothing else.
@@ -33,17 +33,9 @@ impl Engine {
             .with_context(|| format!("read {} in the container `{}`", printable(path), registry.name))
     }
 
-    /// A tag that is missing in the answer may well exist: its link could not be read, or was being written.
-    pub(crate) async fn tags_in_store(
-        &self,
-        registry: &RegistryContainer,
-        root: &str,
-        repository: &Repository,
-    ) -> Result<BTreeMap<Tag, Digest>> {
-        let root = root.trim_end_matches('/');
-        let path = format!("{root}/{STORE}/repositories/{repository}/_manifests/tags");
-        let tags = self.stream_archive(&registry.id, path, read_tags).await;
-        Ok(tags.with_context(|| format!("read the tags of `{repository}` in the store"))?.unwrap_or_default())
+    pub(super) async fn archived_tags(&self, container: &str, folder: &str) -> Result<BTreeMap<Tag, Digest>> {
+        let tags = self.stream_archive(container, folder.to_owned(), read_tags).await;
+        Ok(tags.with_context(|| format!("read {} in the container", printable(folder)))?.unwrap_or_default())
     }
 
     /// A file's bytes, symbolic links followed; `None` if there is no such file.

@@ -13,6 +13,8 @@ use crate::site::Site;
 /// a digest survives the deletion of that digest.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
+    /// The same by digest.
+    at: BTreeMap<Digest, BTreeSet<Tag>>,
     /// Digests that something pushed since the plan needs.
     needed: BTreeMap<Digest, Tag>,
     /// A tag pushed since the plan whose needs are not fully known.
@@ -50,7 +52,13 @@ pub(super) async fn again(
         .buffer_unordered(64)
         .try_collect()
         .await?;
-    let mut present = Present { tags, needed: BTreeMap::new(), opaque: None };
+    let mut at: BTreeMap<Digest, BTreeSet<Tag>> = BTreeMap::new();
+    for (tag, digest) in &tags {
+        if let Some(digest) = digest {
+            at.entry(digest.clone()).or_default().insert(tag.clone());
+        }
+    }
+    let mut present = Present { tags, at, needed: BTreeMap::new(), opaque: None };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
 }
@@ -111,8 +119,7 @@ impl Present {
     }
 
     pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &BTreeSet<Tag>) -> Option<String> {
-        let moved = self.tags.iter().find(|(tag, at)| at.as_ref() == Some(digest) && !expects.contains(*tag));
-        if let Some((tag, _)) = moved {
+        if let Some(tag) = self.at.get(digest).and_then(|tags| tags.difference(expects).next()) {
             return Some(format!("tag `{tag}` was put on it since the plan"));
         }
         if let Some(tag) = self.needed.get(digest) {

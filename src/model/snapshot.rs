@@ -64,12 +64,15 @@ impl RepositoryView {
         }
     }
 
-    /// The tags that are at `digest`.
-    pub(crate) fn tags_at(&self, digest: &Digest) -> impl Iterator<Item = &Tag> {
-        self.tags
-            .iter()
-            .filter(move |(_, state)| matches!(state, TagState::At(at) if at == digest))
-            .map(|(tag, _)| tag)
+    /// The tags by the digest they are at.
+    pub(crate) fn tags_by_digest(&self) -> BTreeMap<&Digest, BTreeSet<&Tag>> {
+        let mut tags: BTreeMap<&Digest, BTreeSet<&Tag>> = BTreeMap::new();
+        for (tag, state) in &self.tags {
+            if let TagState::At(digest) = state {
+                tags.entry(digest).or_default().insert(tag);
+            }
+        }
+        tags
     }
 
     /// `roots` and every manifest they reach through indexes of any depth, whether it could be read or not.

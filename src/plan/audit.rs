@@ -33,6 +33,9 @@ pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>>
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
+/// The tags of a repository by their digest.
+type TagsAt<'a> = BTreeMap<&'a Digest, Vec<&'a Tag>>;
+
 /// What the steps do, told apart from what the plan says of them.
 #[derive(Default)]
 struct Effects<'a> {
@@ -43,6 +46,12 @@ struct Effects<'a> {
 fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
     let mut faults = Vec::new();
     let mut effects = Effects::default();
+    let mut tags = TagsAt::new();
+    for (tag, state) in &view.tags {
+        if let TagState::At(digest) = state {
+            tags.entry(digest).or_default().push(tag);
+        }
+    }
     let some_unread = view.tags.values().any(|state| matches!(state, TagState::Unreadable(_)))
         || view.manifests.values().any(|state| matches!(state, ManifestState::Unreadable(_)));
     if some_unread && !plan.ranks.is_empty() {
@@ -66,7 +75,7 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
                     }
                 }
                 Step::DeleteManifest { digest, expects } => {
-                    delete(&mut effects, &mut faults, view, digest, expects);
+                    delete(&mut effects, &mut faults, view, &tags, digest, expects);
                 }
             }
         }
@@ -99,6 +108,7 @@ fn delete<'a>(
     effects: &mut Effects<'a>,
     faults: &mut Vec<String>,
     view: &RepositoryView,
+    tags: &TagsAt<'_>,
     digest: &'a Digest,
     expects: &'a BTreeSet<Tag>,
 ) {
@@ -115,10 +125,11 @@ fn delete<'a>(
         }
         _ => faults.push(format!("{digest} was never read as a manifest")),
     }
-    for (tag, state) in &view.tags {
-        if matches!(state, TagState::At(at) if at == digest) != expects.contains(tag) {
-            faults.push(format!("deleting {digest} does not agree with tag `{tag}`"));
-        }
+    let found = tags.get(digest);
+    if expects.len() != found.map_or(0, Vec::len)
+        || !found.into_iter().flatten().all(|tag| expects.contains(*tag))
+    {
+        faults.push(format!("deleting {digest} takes other tags than the plan says"));
     }
     effects.gone_tags.extend(expects);
     if !effects.deleted.insert(digest) {

@@ -248,7 +248,7 @@ async fn a_pause_that_is_too_long_is_not_waited_for() {
 async fn a_registry_that_hangs_is_given_up() {
     let fake = FakeRegistry::spawn();
     let mut access = access(&fake.host());
-    access.timeouts.request = Duration::from_millis(50);
+    access.timeouts.request = Duration::from_millis(1500);
     let registry = Registry::connect(&access).await.unwrap();
     fake.forget_requests();
     fake.fault(Fault::on("GET", "/tags/").hangs());
