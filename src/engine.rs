@@ -38,7 +38,7 @@ mod window;
 
 pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
-pub(crate) use container::RegistryContainer;
+pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
 pub(crate) use window::Manner;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Driver, Engine, RegistryContainer, StoreConfiguration};
+use crate::engine::{Certainty, Driver, Engine, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
 use crate::model::{ByteSize, Digest, RegistryAddress, Repository, Snapshot, Tag, TagState};
 
@@ -45,10 +45,13 @@ impl Site {
         (now.port() != before.port()).then_some(now)
     }
 
-    /// Whether this container is the registry that was read. A port may be forwarded to another machine's registry,
-    /// so one tag of the snapshot is looked up in the container's own store.
+    /// Whether this container is the registry that was read. Where the way in which it was found leaves a doubt (a proxy
+    /// in front, a tunnel to another machine), the tags of one repository are looked up in the container's own store.
     pub(crate) async fn check_identity(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
-        let Some(root) = self.root() else { return self.must_be_certain(snapshot) };
+        if self.container.certainty == Certainty::Sure {
+            return Ok(());
+        }
+        let Some(root) = self.root() else { return self.accept_or_doubt(snapshot) };
         let sample = snapshot.read_repositories().find_map(|(repository, view)| {
             let tags: Vec<(&Tag, &Digest)> = view
                 .tags
@@ -61,7 +64,7 @@ impl Site {
             (!tags.is_empty()).then_some((repository, tags))
         });
         let Some((repository, tags)) = sample else {
-            return self.must_be_certain(snapshot);
+            return self.accept_or_doubt(snapshot);
         };
         let stored = self.engine.tags_in_store(&self.container, root, repository).await?;
         // One tag may have been pushed since it was read; all of them in one repository have not.
@@ -76,9 +79,9 @@ impl Site {
         .into())
     }
 
-    /// Where nothing can be compared, the way in which the container was found has to be beyond doubt.
-    fn must_be_certain(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
-        if self.container.is_certain {
+    /// Nothing can be compared: a person's word counts, a likeness does not.
+    fn accept_or_doubt(&self, snapshot: &Snapshot) -> anyhow::Result<()> {
+        if self.container.certainty == Certainty::Named {
             return Ok(());
         }
         Err(Failure::refused(format!(

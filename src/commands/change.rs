@@ -70,8 +70,10 @@ struct Planned {
 impl Change {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<u8> {
         let registry = session.registry(&self.hosts, &self.access).await?;
-        let place = self.place(session, &registry).await?;
-        let mut snapshot = session.unless_cancelled(self.read(session, &registry)).await?;
+        // Neither changes anything, so the engine and the registry are asked at the same time.
+        let read = session.unless_cancelled(self.read(session, &registry));
+        let (place, snapshot) = tokio::join!(self.place(session, &registry), read);
+        let (place, mut snapshot) = (place?, snapshot?);
         let place = self.certain(place, &snapshot).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         drop(snapshot);

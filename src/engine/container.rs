@@ -8,6 +8,17 @@ use bollard::models::{ContainerInspectResponse, ContainerState, MountPoint};
 use super::command_line::CommandLine;
 use crate::error::Failure;
 
+/// How sure it is that a container is the registry that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It publishes the very port of the address on this machine.
+    Sure,
+    /// A person named it.
+    Named,
+    /// A proxy stands in front, or it cannot be proved that this is the machine.
+    Likely,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct RegistryContainer {
     pub(crate) id: String,
@@ -23,8 +34,7 @@ pub(crate) struct RegistryContainer {
     pub(crate) network_mode: String,
     /// A sentence for people: why this container and no other.
     pub(crate) picked_because: String,
-    /// False when the container only may be the one behind the address: compare what both say before stopping it.
-    pub(crate) is_certain: bool,
+    pub(crate) certainty: Certainty,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) started_at: String,
     pub(super) user: String,
@@ -131,7 +141,7 @@ impl RegistryContainer {
     pub(super) fn from_engine(
         found: ContainerInspectResponse,
         picked_because: String,
-        is_certain: bool,
+        certainty: Certainty,
     ) -> Self {
         let config = found.config.unwrap_or_default();
         let host = found.host_config.unwrap_or_default();
@@ -154,7 +164,7 @@ impl RegistryContainer {
             auto_remove: host.auto_remove.unwrap_or(false),
             network_mode: host.network_mode.unwrap_or_default(),
             picked_because,
-            is_certain,
+            certainty,
             labels: config.labels.unwrap_or_default().into_iter().collect(),
             started_at: state.started_at.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
@@ -252,7 +262,7 @@ pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> Regi
         ..Default::default()
     };
     change(&mut found);
-    RegistryContainer::from_engine(found, "test".to_owned(), true)
+    RegistryContainer::from_engine(found, "test".to_owned(), Certainty::Sure)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum};
 
 use super::Engine;
-use super::container::RegistryContainer;
+use super::container::{Certainty, RegistryContainer};
 use crate::error::Failure;
 use crate::model::{RegistryAddress, Scheme, printable};
 
@@ -69,7 +69,7 @@ impl Engine {
             Some(address) => self.place_of(address).await,
         };
         match pick(&containers, address, place) {
-            Pick::One { id, because, is_certain } => self.inspect_registry(&id, because, is_certain).await,
+            Pick::One { id, because, certainty } => self.inspect_registry(&id, because, certainty).await,
             Pick::None { why } => Ok(Found::None { why }),
             Pick::Several { names } => {
                 Err(Failure::refused(format!("several containers may be the registry: {}", names.join(", ")))
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     async fn named(&self, name: &str) -> Result<Found> {
-        match self.inspect_registry(name, "it was named".to_owned(), true).await? {
+        match self.inspect_registry(name, "it was named".to_owned(), Certainty::Named).await? {
             Found::None { .. } => Err(Failure::failed(format!(
                 "the engine at {} has no container `{}`",
                 self.shown,
@@ -92,10 +92,10 @@ impl Engine {
         }
     }
 
-    async fn inspect_registry(&self, id: &str, because: String, is_certain: bool) -> Result<Found> {
+    async fn inspect_registry(&self, id: &str, because: String, certainty: Certainty) -> Result<Found> {
         Ok(match self.inspect(id).await? {
             Some(found) => {
-                Found::Container(Box::new(RegistryContainer::from_engine(found, because, is_certain)))
+                Found::Container(Box::new(RegistryContainer::from_engine(found, because, certainty)))
             }
             None => Found::None { why: format!("the container `{}` is gone", printable(id)) },
         })
@@ -132,7 +132,7 @@ enum Place {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Pick {
-    One { id: String, because: String, is_certain: bool },
+    One { id: String, because: String, certainty: Certainty },
     Several { names: Vec<String> },
     None { why: String },
 }
@@ -144,7 +144,7 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
     let Some(address) = address else {
         let running: Vec<_> = registries(is_running).collect();
         let because = |_: &str| "it is the only container that runs a registry".to_owned();
-        return one_of(&running, because, true).unwrap_or_else(|| Pick::None {
+        return one_of(&running, because, Certainty::Sure).unwrap_or_else(|| Pick::None {
             why: match registries(|container| !is_running(container)).next() {
                 Some(stopped) => format!("the registry's container `{}` is not running", name_of(stopped)),
                 None => "no container of this engine runs a registry".to_owned(),
@@ -159,7 +159,11 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         .collect();
     let of_port = |_: &str| format!("it publishes port {port}");
     let registries_at_port = publishers.iter().copied().filter(|container| looks_like_registry(container));
-    if let Some(found) = one_of(&registries_at_port.collect::<Vec<_>>(), of_port, is_local) {
+    if let Some(found) = one_of(
+        &registries_at_port.collect::<Vec<_>>(),
+        of_port,
+        if is_local { Certainty::Sure } else { Certainty::Likely },
+    ) {
         return found;
     }
     if !is_local {
@@ -181,22 +185,26 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         }
         None => "it runs a registry on the host's network".to_owned(),
     };
-    if let Some(found) = one_of(&hidden.collect::<Vec<_>>(), because, false) {
+    if let Some(found) = one_of(&hidden.collect::<Vec<_>>(), because, Certainty::Likely) {
         return found;
     }
     // Its image and command say nothing, but the port is its own.
-    one_of(&publishers, of_port, false).unwrap_or_else(|| Pick::None {
+    one_of(&publishers, of_port, Certainty::Likely).unwrap_or_else(|| Pick::None {
         why: format!("no running container of this engine publishes port {port}"),
     })
 }
 
-fn one_of(found: &[&ContainerSummary], because: impl Fn(&str) -> String, is_certain: bool) -> Option<Pick> {
+fn one_of(
+    found: &[&ContainerSummary],
+    because: impl Fn(&str) -> String,
+    certainty: Certainty,
+) -> Option<Pick> {
     match found {
         [] => None,
         [one] => Some(Pick::One {
             id: one.id.clone().unwrap_or_default(),
             because: because(&name_of(one)),
-            is_certain,
+            certainty,
         }),
         several => Some(Pick::Several { names: several.iter().map(|one| name_of(one)).collect() }),
     }

@@ -30,11 +30,14 @@ pub(super) async fn again(
     kept: &Holdings,
 ) -> anyhow::Result<Present> {
     let repository = &plan.repository;
-    let listed = registry.tags(repository).await?;
-    let stored = match store {
-        Some(store) => store.tags(repository).await.unwrap_or_default(),
-        None => BTreeMap::new(),
+    let stored = async {
+        match store {
+            Some(store) => store.tags(repository).await.unwrap_or_default(),
+            None => BTreeMap::new(),
+        }
     };
+    let (listed, stored) = tokio::join!(registry.tags(repository), stored);
+    let listed = listed?;
     let lone = lone_tags(plan);
     let planned: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
     let matters = |tag: &Tag| lone.contains(tag) || !planned.contains(tag);

@@ -32,8 +32,8 @@ fn address(text: &str) -> RegistryAddress {
 
 fn shown(containers: &[ContainerSummary], at: &str, place: Place) -> String {
     match pick(containers, Some(&address(at)), place) {
-        Pick::One { id, because, is_certain } => {
-            format!("{id}, {}: {because}", if is_certain { "certain" } else { "perhaps" })
+        Pick::One { id, because, certainty } => {
+            format!("{id}, {}: {because}", if certainty == Certainty::Sure { "certain" } else { "perhaps" })
         }
         Pick::Several { names } => format!("several: {}", names.join(" ")),
         Pick::None { why } => why,
@@ -132,7 +132,10 @@ fn without_an_address_there_must_be_one_registry() {
     let two = container("two", "registry:3", &[]);
     let stopped = ContainerSummary { state: Some(ContainerSummaryStateEnum::EXITED), ..two.clone() };
     let anywhere = |containers: &[ContainerSummary]| pick(containers, None, Place::Anywhere);
-    assert!(matches!(anywhere(&[one.clone(), stopped.clone()]), Pick::One { is_certain: true, .. }));
+    assert!(matches!(
+        anywhere(&[one.clone(), stopped.clone()]),
+        Pick::One { certainty: Certainty::Sure, .. }
+    ));
     assert_eq!(anywhere(&[one, two]), Pick::Several { names: vec!["one".to_owned(), "two".to_owned()] });
     assert_eq!(
         anywhere(&[stopped]),
