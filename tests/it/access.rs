@@ -58,18 +58,13 @@ fn a_token_service_is_asked_with_the_stored_login_and_for_what_is_needed() {
     keeps_secrets(&fake, &tool, removed).exits(0).says("Deleted 1 tag");
     assert_eq!(fake.tags("app"), ["v2"]);
     assert!(!fake.asked("GET", "scope=repository%3Aapp%3A").is_empty(), "{:#?}", fake.requests());
-    assert!(
-        fake.asked("GET", "/token").iter().any(|line| line.contains("delete")),
-        "{:#?}",
-        fake.requests()
-    );
+    assert!(fake.asked("GET", "/token").iter().any(|line| line.contains("delete")), "{:#?}", fake.requests());
     assert_eq!(tool.records().len(), 1);
 }
 
 #[test]
 fn a_refused_right_to_delete_is_found_before_anything_is_deleted() {
-    let service =
-        TokenService { never_grants: vec!["repository:app:delete".to_owned()], ..for_ann() };
+    let service = TokenService { never_grants: vec!["repository:app:delete".to_owned()], ..for_ann() };
     let fake = guarded_by(service);
     let tool = logged_in(&fake);
     for arguments in [

@@ -143,11 +143,11 @@ fn a_placeholder_that_cannot_be_put_leaves_the_tag_where_it_was() {
 fn a_placeholder_that_cannot_be_deleted_is_finished_by_the_next_run() {
     for again in [&["rm", "--force", "app:alias"][..], &["prune", "--no-gc", "--force", "--keep", "9"]] {
         let world = world();
-        world.fake.fault(Fault::on("DELETE", "/v2/app/manifests/").effect(Effect::Answer(
-            500,
-            Vec::new(),
-            String::new(),
-        )).after(2));
+        world.fake.fault(
+            Fault::on("DELETE", "/v2/app/manifests/")
+                .effect(Effect::Answer(500, Vec::new(), String::new()))
+                .after(2),
+        );
         world.remove(&["app:alias"]).exits(3).says("FAILED app:alias");
         world.has(&["alias", "kept", "one", "two"]);
         world.fake.no_more_faults();

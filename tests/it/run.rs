@@ -160,8 +160,9 @@ pub(crate) trait Asked {
 
 impl Asked for FakeRegistry {
     fn asked(&self, method: &str, part: &str) -> Vec<String> {
-        let is_meant =
-            |line: &String| line.split_once(' ').is_some_and(|(of, path)| of == method && path.contains(part));
+        let is_meant = |line: &String| {
+            line.split_once(' ').is_some_and(|(of, path)| of == method && path.contains(part))
+        };
         self.requests().into_iter().filter(is_meant).collect()
     }
 

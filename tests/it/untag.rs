@@ -34,7 +34,8 @@ fn two_puts_each_tag_on_one_placeholder_and_deletes_that() {
     let last = changes.last().map(String::as_str).unwrap_or_default();
     assert!(last.starts_with("DELETE /v2/app/manifests/sha256:") && !last.ends_with(&digest), "{changes:#?}");
     assert_eq!(fake.tags("app"), ["stable"]);
-    let left = fake.change(|contents| contents.repository("app").manifests.keys().cloned().collect::<Vec<_>>());
+    let left =
+        fake.change(|contents| contents.repository("app").manifests.keys().cloned().collect::<Vec<_>>());
     assert_eq!(left, [digest]);
 }
 
@@ -65,10 +66,7 @@ fn the_parts_of_a_removed_index_go_after_it_unless_something_kept_needs_them() {
     let index = fake.index("app", "multi", &[&amd64, &arm64]);
     fake.tag("app", "arm-only", &arm64);
     Tool::new().on(&fake, &["rm", "--force", "app:multi"]).exits(0).says("Deleted 1 tag and 2 manifests");
-    assert_eq!(
-        fake.changes(),
-        [index, amd64].map(|digest| format!("DELETE /v2/app/manifests/{digest}"))
-    );
+    assert_eq!(fake.changes(), [index, amd64].map(|digest| format!("DELETE /v2/app/manifests/{digest}")));
     assert!(fake.has_manifest("app", &arm64));
     assert_eq!(fake.tags("app"), ["arm-only"]);
 }
