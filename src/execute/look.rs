@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
-use crate::plan::{RepositoryPlan, Step};
+use crate::plan::RepositoryPlan;
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
-/// Where the tags that matter are now. Tags that go with their manifest need no second look: a tag that was moved off
-/// a digest survives the deletion of that digest.
+/// Where the tags are now. Those that go with their manifest are among them: one that was pushed again may be an index
+/// over the very manifest that it had.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
     /// Digests that something pushed since the plan needs.
@@ -20,7 +20,7 @@ pub(super) struct Present {
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
-/// each tag that matters.
+/// each tag.
 pub(super) async fn again(
     registry: &Registry,
     store: Option<&Site>,
@@ -33,10 +33,7 @@ pub(super) async fn again(
         Some(store) => store.tags(repository).await.unwrap_or_default(),
         None => BTreeMap::new(),
     };
-    let lone = lone_tags(plan);
-    let planned: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
-    let matters = |tag: &Tag| lone.contains(tag) || !planned.contains(tag);
-    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed.into_iter().filter(|tag| matters(tag)))
+    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed)
         .map(|tag| {
             let stored = stored.get(&tag).cloned();
             async move {
@@ -53,21 +50,6 @@ pub(super) async fn again(
     let mut present = Present { tags, needed: BTreeMap::new(), opaque: None };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
-}
-
-/// The tags that are taken off a manifest which stays.
-fn lone_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
-    let mut tags = BTreeSet::new();
-    for step in plan.ranks.iter().flatten() {
-        match step {
-            Step::DeleteTag { tag, .. } => {
-                tags.insert(tag);
-            }
-            Step::Untag { tags: several, .. } => tags.extend(several.iter().map(|(tag, _)| tag)),
-            Step::DeleteManifest { .. } => {}
-        }
-    }
-    tags
 }
 
 impl Present {
