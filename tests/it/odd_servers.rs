@@ -124,7 +124,7 @@ const EVIL: &str = "\u{7}\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\r";
 fn is_clean(answer: &Answer) {
     let is_odd = |c: char| c.is_control() && c != '\n';
     for text in [&answer.stdout, &answer.stderr] {
-        assert!(!text.contains(is_odd), "{:?}", text);
+        assert!(!text.contains(is_odd), "{text:?}");
     }
 }
 
