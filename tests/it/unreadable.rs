@@ -171,6 +171,21 @@ fn the_first_manifest_format_is_kept_and_not_removed_on_request() {
 }
 
 #[test]
+fn the_first_manifest_format_stays_when_it_is_part_of_a_removed_index_or_named_by_its_digest() {
+    let fake = registry();
+    let part = fake.change(|contents| {
+        let body = json!({ "schemaVersion": 1, "name": "odd", "tag": "ancient", "fsLayers": [] });
+        contents.manifest_of("odd", SCHEMA1, body.to_string().as_bytes())
+    });
+    let index = fake.index("odd", "multi", &[&part]);
+    Tool::new().on(&fake, &["rm", "--force", "odd:multi"]).exits(0).says("Deleted 1 tag and 1 manifest");
+    assert_eq!(fake.changes(), [format!("DELETE /v2/odd/manifests/{index}")]);
+    let reference = format!("odd@{part}");
+    Tool::new().on(&fake, &["rm", "--force", &reference]).exits(4).says("first manifest format");
+    assert!(fake.has_manifest("odd", &part));
+}
+
+#[test]
 fn a_manifest_that_does_not_fit_its_digest_is_kept() {
     let fake = registry();
     fake.quirks(|quirks| quirks.wrong_digest = Some(format!("sha256:{}", "1".repeat(64))));
