@@ -1,8 +1,6 @@
 //! Failures that people see: what went wrong, what mends it, and the exit code.
 
-use std::fmt::{self, Write as _};
-
-use crate::registry;
+use std::fmt;
 
 /// What the exit code says. An unknown code means failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,35 +71,11 @@ pub(crate) fn kind_of(error: &anyhow::Error) -> Kind {
     failure_in(error).map_or(Kind::Failed, |failure| failure.kind)
 }
 
-/// The text for stderr: the message, its causes, and the hints.
-pub(crate) fn describe(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}\n");
-    let mut previous = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !previous.contains(&cause) {
-            let _ = writeln!(text, "  caused by: {cause}");
-        }
-        previous = cause;
-    }
-    for hint in hints(error) {
-        let _ = writeln!(text, "\nhint: {hint}");
-    }
-    text
-}
-
-/// What helps: the hints of the failure, and those of the registry's answer below it.
-fn hints(error: &anyhow::Error) -> Vec<String> {
-    let mut hints = failure_in(error).map_or_else(Vec::new, |failure| failure.hints.clone());
-    let answer = find::<registry::Error>(error);
-    hints.extend(answer.map(registry::Error::hints).unwrap_or_default());
-    hints
-}
-
-fn failure_in(error: &anyhow::Error) -> Option<&Failure> {
+pub(crate) fn failure_in(error: &anyhow::Error) -> Option<&Failure> {
     find(error)
 }
 
 /// The outermost error of this type. One that was given as context is no cause in the chain, so both are looked at.
-fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+pub(crate) fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
     error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }

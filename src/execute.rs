@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::confirm::Approved;
 use crate::model::{Digest, Holdings, Repository, Tag};
 use crate::outcome::{Fate, Outcome, RepositoryOutcome};
+use crate::plan::placeholder::Placeholder;
 use crate::plan::{RepositoryPlan, Step};
 use crate::registry::{Deletion, Reference, Registry};
 use crate::site::Site;
@@ -128,21 +129,12 @@ impl Executor<'_> {
                 let put = stream::iter(tags).map(|(tag, expects)| async move {
                     let fate = match present.objection_to_untag(tag, expects.as_ref()) {
                         Some(why) => Err(Fate::Skipped(why)),
-                        None => self
-                            .registry
-                            .put_manifest(
-                                self.repository(),
-                                tag,
-                                crate::plan::placeholder::Placeholder::MEDIA_TYPE,
-                                &placeholder.raw,
-                            )
-                            .await
-                            .map_err(|error| Fate::Failed(error.to_string())),
+                        None => self.put(tag, placeholder).await,
                     };
                     (tag.clone(), fate)
                 });
                 let put: Vec<(Tag, Result<(), Fate>)> = put.buffer_unordered(STEPS_AT_ONCE).collect().await;
-                // A put that failed may have had its effect all the same, so the placeholder goes whatever was said.
+                // A put that failed may have its effect later, so the placeholder goes whatever was said.
                 let attempted = put.iter().any(|(_, fate)| !matches!(fate, Err(Fate::Skipped(_))));
                 let untagged = if attempted { self.delete(&placeholder.digest).await } else { Fate::Done };
                 Fates::PerTag(
@@ -155,6 +147,20 @@ impl Executor<'_> {
                 )
             }
         }
+    }
+
+    /// A placeholder whose answer was lost may be in place: it is looked at, not put again.
+    async fn put(&self, tag: &Tag, placeholder: &Placeholder) -> Result<(), Fate> {
+        let (registry, repository) = (self.registry, self.repository());
+        let put = registry.put_manifest(repository, tag, Placeholder::MEDIA_TYPE, &placeholder.raw).await;
+        let Err(error) = put else { return Ok(()) };
+        if error.is_effect_unknown()
+            && let Ok(Some(digest)) = registry.resolve(repository, tag).await
+            && digest == placeholder.digest
+        {
+            return Ok(());
+        }
+        Err(Fate::Failed(error.to_string()))
     }
 
     /// A deletion that ended in a fault, or whose answer was lost, may have had its effect: it is looked at, not repeated.

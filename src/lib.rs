@@ -70,7 +70,7 @@ fn start(cli: Cli) -> u8 {
             ended
         });
     ended.unwrap_or_else(|error| {
-        ui.talk(&error::describe(&error));
+        ui.error(&error);
         error::kind_of(&error).exit_code()
     })
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::model::ByteSize;
 use crate::outcome::{Collected, Collection, Fate, Outcome, Verified};
 use crate::plan::{Plan, RepositoryPlan, Why};
-use crate::policy::Verdict;
+use crate::policy::{Kept, Verdict};
 
 pub(crate) mod json;
 pub(crate) mod listing;
@@ -52,6 +52,8 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
             text.push_str(&verdicts(repository));
         } else if !repository.ranks.is_empty() {
             text.push_str(&reasons(repository, is_short));
+        } else if let Some(why) = unread(repository) {
+            let _ = writeln!(text, "{}: left alone, {why}", repository.repository);
         }
     }
     for (repository, why) in &plan.unreadable {
@@ -107,6 +109,17 @@ fn verdicts(repository: &RepositoryPlan) -> String {
     }
     text.push('\n');
     text
+}
+
+/// Why nothing goes from a repository of which not everything could be read.
+fn unread(repository: &RepositoryPlan) -> Option<String> {
+    repository.kept_tags().find_map(|decision| match &decision.verdict {
+        Verdict::Keep(why @ Kept::RepositoryUnreadable { .. }) => Some(why.summary()),
+        Verdict::Keep(Kept::Unreadable { why }) => {
+            Some(format!("tag `{}` could not be read: {why}", decision.tag))
+        }
+        _ => None,
+    })
 }
 
 /// The reasons with their numbers; the removed tags themselves where they are few.

@@ -9,7 +9,7 @@ use crate::model::{
     Tag, TagState,
 };
 use crate::reference::Pattern;
-use crate::registry::{Reference, Registry};
+use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
 
 /// Requests prepared at one time; how many are sent at one time is the registry client's to bound.
@@ -53,7 +53,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
             }
         }
     };
-    let mut repositories = list_tags(registry, names, are_named, ui).await;
+    let mut repositories = list_tags(registry, names, are_named, ui).await?;
     read_tags(registry, &mut repositories, ui).await;
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
@@ -69,9 +69,14 @@ fn literal(patterns: &[Pattern]) -> Option<Vec<Repository>> {
 
 type Repositories = BTreeMap<Repository, RepositoryState>;
 
-async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool, ui: &Ui) -> Repositories {
+async fn list_tags(
+    registry: &Registry,
+    names: Vec<Repository>,
+    are_named: bool,
+    ui: &Ui,
+) -> Result<Repositories, registry::Error> {
     let progress = ui.progress("Listing tags", names.len());
-    let listed: Vec<_> = stream::iter(names)
+    let mut listed: Vec<_> = stream::iter(names)
         .map(|name| async move {
             let tags = registry.tags(&name).await;
             (name, tags)
@@ -80,8 +85,14 @@ async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool,
         .inspect(|_| progress.advance(1))
         .collect()
         .await;
+    // Who may read nothing at all needs the mend of the first refusal, not a list of them.
+    if listed.iter().all(|(_, tags)| tags.as_ref().is_err_and(is_refusal))
+        && let Some((_, Err(refusal))) = listed.pop()
+    {
+        return Err(refusal);
+    }
     let unread = || TagState::Unreadable("not read yet".to_owned());
-    listed
+    let repositories = listed
         .into_iter()
         .filter_map(|(name, tags)| match tags {
             Ok(tags) => {
@@ -94,7 +105,12 @@ async fn list_tags(registry: &Registry, names: Vec<Repository>, are_named: bool,
             }
             Err(error) => Some((name, RepositoryState::Unreadable(error.to_string()))),
         })
-        .collect()
+        .collect();
+    Ok(repositories)
+}
+
+fn is_refusal(error: &registry::Error) -> bool {
+    matches!(error.kind(), registry::Kind::Unauthorized | registry::Kind::Denied)
 }
 
 fn views(repositories: &Repositories) -> impl Iterator<Item = (&Repository, &RepositoryView)> {

@@ -1,9 +1,12 @@
 //! The one place that writes: data to stdout, talk to stderr, progress only where a person looks.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{error, registry};
 
 /// Where words go in this run.
 #[derive(Debug, Clone)]
@@ -47,7 +50,12 @@ impl Ui {
         }
     }
 
-    /// Text for stderr as it stands: an error with its hints, or a question whose answer is typed behind it.
+    /// What went wrong, and what mends it.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        self.talk(&describe(error));
+    }
+
+    /// Text for stderr as it stands: a question whose answer is typed behind it.
     pub(crate) fn talk(&self, text: &str) {
         self.bars.suspend(|| {
             let mut stderr = io::stderr().lock();
@@ -89,4 +97,28 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// The text for stderr: the message, its causes, and the hints.
+pub(crate) fn describe(failed: &anyhow::Error) -> String {
+    let mut text = format!("error: {failed}\n");
+    let mut previous = failed.to_string();
+    for cause in failed.chain().skip(1).map(ToString::to_string) {
+        if !previous.contains(&cause) {
+            let _ = writeln!(text, "  caused by: {cause}");
+        }
+        previous = cause;
+    }
+    for hint in hints(failed) {
+        let _ = writeln!(text, "\nhint: {hint}");
+    }
+    text
+}
+
+/// What helps: the hints of the failure, and those of the registry's answer below it.
+fn hints(failed: &anyhow::Error) -> Vec<String> {
+    let mut hints = error::failure_in(failed).map_or_else(Vec::new, |failure| failure.hints.clone());
+    let answer = error::find::<registry::Error>(failed);
+    hints.extend(answer.map(registry::Error::hints).unwrap_or_default());
+    hints
 }

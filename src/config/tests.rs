@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::error::describe;
+use crate::ui::describe;
 
 /// Writes an executable shell script through another process: an open descriptor here, inherited by a child of
 /// another test, would make running it fail with "text file busy".

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::describe;
+use crate::ui::describe;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
-use crate::plan::{RepositoryPlan, Step};
+use crate::plan::RepositoryPlan;
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
-/// Where the tags that matter are now. Tags that go with their manifest need no second look: a tag that was moved off
-/// a digest survives the deletion of that digest.
+/// Where the tags are now. Those that go with their manifest are among them: one that was pushed again may be an index
+/// over the very manifest that it had.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
     /// The same by digest.
@@ -22,7 +22,7 @@ pub(super) struct Present {
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
-/// each tag that matters.
+/// each tag.
 pub(super) async fn again(
     registry: &Registry,
     store: Option<&Site>,
@@ -37,11 +37,7 @@ pub(super) async fn again(
         }
     };
     let (listed, stored) = tokio::join!(registry.tags(repository), stored);
-    let listed = listed?;
-    let lone = lone_tags(plan);
-    let planned: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
-    let matters = |tag: &Tag| lone.contains(tag) || !planned.contains(tag);
-    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed.into_iter().filter(|tag| matters(tag)))
+    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed?)
         .map(|tag| {
             let stored = stored.get(&tag).cloned();
             async move {
@@ -64,21 +60,6 @@ pub(super) async fn again(
     let mut present = Present { tags, at, needed: BTreeMap::new(), opaque: None };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
-}
-
-/// The tags that are taken off a manifest which stays.
-fn lone_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
-    let mut tags = BTreeSet::new();
-    for step in plan.ranks.iter().flatten() {
-        match step {
-            Step::DeleteTag { tag, .. } => {
-                tags.insert(tag);
-            }
-            Step::Untag { tags: several, .. } => tags.extend(several.iter().map(|(tag, _)| tag)),
-            Step::DeleteManifest { .. } => {}
-        }
-    }
-    tags
 }
 
 impl Present {

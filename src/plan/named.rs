@@ -36,18 +36,30 @@ pub(super) fn check(snapshot: &Snapshot, references: &[Reference]) -> Result<(),
                 "run it again; if the registry's storage is damaged, `docker registry verify` says where",
             ));
         }
-        let schema1 = view.tags.iter().find(|(tag, state)| {
-            is_named(reference, tag, state)
-                && matches!(state, TagState::At(digest) if view.manifest(digest).is_some_and(|m| m.kind == ManifestKind::Schema1))
-        });
-        if let Some((tag, _)) = schema1 {
+        if let Some(name) = schema1(reference, view) {
             return Err(Failure::refused(format!(
-                "`{}:{tag}` is in Docker's first manifest format, which is always kept: its digest cannot be verified",
-                reference.repository
+                "`{name}` is in Docker's first manifest format, which is always kept: its digest cannot be verified"
             )));
         }
     }
     Ok(())
+}
+
+/// A manifest of the first format that `reference` names.
+fn schema1(reference: &Reference, view: &RepositoryView) -> Option<String> {
+    let repository = &reference.repository;
+    let is_schema1 = |digest: &Digest| {
+        view.manifest(digest).is_some_and(|manifest| manifest.kind == ManifestKind::Schema1)
+    };
+    if let Target::Digest(digest) = &reference.target {
+        return is_schema1(digest).then(|| format!("{repository}@{digest}"));
+    }
+    view.tags.iter().find_map(|(tag, state)| match state {
+        TagState::At(digest) if is_named(reference, tag, state) && is_schema1(digest) => {
+            Some(format!("{repository}:{tag}"))
+        }
+        _ => None,
+    })
 }
 
 fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {

@@ -46,7 +46,13 @@ struct State {
     door: Door,
     journal: Vec<Entry>,
     faults: Vec<Fault>,
-    hooks: Vec<(usize, Hook)>,
+    hooks: Vec<(Moment, Hook)>,
+}
+
+/// When a hook runs.
+enum Moment {
+    Number(usize),
+    Asked(&'static str, String),
 }
 
 /// One request as it arrived, and the status it got. A request that was cut off or hangs has the status 0.
@@ -135,9 +141,23 @@ impl FakeRegistry {
         self.state().faults.push(fault);
     }
 
+    pub(crate) fn no_more_faults(&self) {
+        self.state().faults.clear();
+    }
+
     /// Runs `hook` when the `number`th request (from 1) arrives, before it is answered.
     pub(crate) fn when_request(&self, number: usize, hook: impl FnOnce(&mut Contents) + Send + 'static) {
-        self.state().hooks.push((number, Box::new(hook)));
+        self.state().hooks.push((Moment::Number(number), Box::new(hook)));
+    }
+
+    /// Runs `hook` when the first request of `method` arrives whose path has `path` in it, before it is answered.
+    pub(crate) fn when(
+        &self,
+        method: &'static str,
+        path: &str,
+        hook: impl FnOnce(&mut Contents) + Send + 'static,
+    ) {
+        self.state().hooks.push((Moment::Asked(method, path.to_owned()), Box::new(hook)));
     }
 
     pub(crate) fn tags(&self, repository: &str) -> Vec<String> {
@@ -257,12 +277,16 @@ impl State {
         });
         let number = self.journal.len();
         let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.hooks).into_iter().partition(|(at, _)| *at == number);
+            std::mem::take(&mut self.hooks).into_iter().partition(|(moment, _)| match moment {
+                Moment::Number(at) => *at == number,
+                Moment::Asked(method, path) => *method == asked.method && uri.contains(path.as_str()),
+            });
         self.hooks = later;
         for (_, hook) in due {
             hook(&mut self.contents);
         }
-        let fault = self.faults.iter_mut().find(|fault| fault.strikes(number, &asked.method, uri));
+        let mut faults = self.faults.iter_mut();
+        let fault = faults.find_map(|fault| fault.strikes(number, &asked.method, uri).then_some(fault));
         (number, fault.map(Fault::strike))
     }
 

@@ -1,3 +1,19 @@
 //! The built binary and the scripts around it, as their users meet them.
 
+mod access;
+mod choice;
+mod counting;
+mod dry_run;
+mod fake_registry;
+mod faults;
+mod help;
+mod imports;
 mod install;
+mod json;
+mod meanwhile;
+mod odd_servers;
+mod record;
+mod refusals;
+mod run;
+mod unreadable;
+mod untag;

@@ -57,7 +57,7 @@ impl Change {
             Format::Table => session.ui.data(&report::ended(&ended)),
         }
         if let Some(error) = failure {
-            session.ui.talk(&error::describe(error));
+            session.ui.error(error);
         }
         exit_code
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::tests::{environment, globals};
-use crate::error::{describe, kind_of};
+use crate::error::kind_of;
+use crate::ui::describe;
 
 const DOCKER_HOST: (&str, &str) = ("DOCKER_HOST", "unix:///h.sock");
 const DOCKER_CONTEXT: (&str, &str) = ("DOCKER_CONTEXT", "local");

@@ -26,6 +26,8 @@ pub(crate) struct Quirks {
     pub(crate) head_without_digest: bool,
     /// Every manifest is served with this digest.
     pub(crate) wrong_digest: Option<String>,
+    /// Manifests are served whatever the client accepts, as by registries that store what they do not know.
+    pub(crate) serves_any_type: bool,
     /// Everything is answered with a web page.
     pub(crate) is_a_web_page: bool,
     /// Blobs are redirected to this address.
@@ -83,6 +85,7 @@ pub(crate) struct Fault {
     number: Option<usize>,
     method: Option<&'static str>,
     path: String,
+    spared: usize,
     times: usize,
     effect: Effect,
 }
@@ -107,6 +110,7 @@ impl Fault {
             number: None,
             method: Some(method),
             path: path.to_owned(),
+            spared: 0,
             times: usize::MAX,
             effect: Effect::CutBefore,
         }
@@ -114,11 +118,24 @@ impl Fault {
 
     /// Strikes the `number`th request, counted from 1.
     pub(crate) fn at(number: usize) -> Self {
-        Self { number: Some(number), method: None, path: String::new(), times: 1, effect: Effect::CutBefore }
+        Self {
+            number: Some(number),
+            method: None,
+            path: String::new(),
+            spared: 0,
+            times: 1,
+            effect: Effect::CutBefore,
+        }
     }
 
     pub(crate) fn times(mut self, times: usize) -> Self {
         self.times = times;
+        self
+    }
+
+    /// Spares the first requests it would strike.
+    pub(crate) fn after(mut self, spared: usize) -> Self {
+        self.spared = spared;
         self
     }
 
@@ -148,11 +165,16 @@ impl Fault {
         self.effect(Effect::CutAfter)
     }
 
-    pub(super) fn strikes(&self, number: usize, method: &str, path: &str) -> bool {
-        self.times > 0
+    pub(super) fn strikes(&mut self, number: usize, method: &str, path: &str) -> bool {
+        let is_meant = self.times > 0
             && self.number.is_none_or(|at| at == number)
             && self.method.is_none_or(|of| of == method)
-            && path.contains(&self.path)
+            && path.contains(&self.path);
+        if is_meant && self.spared > 0 {
+            self.spared -= 1;
+            return false;
+        }
+        is_meant
     }
 
     pub(super) fn strike(&mut self) -> Effect {
