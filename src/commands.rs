@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::Command;
 use crate::plan::Request;
-use crate::policy::Rules;
+use crate::policy::{Policy, Rule, Selection};
 use crate::reference::Pattern;
 
 pub(crate) use session::Session;
@@ -21,18 +21,16 @@ use change::{Change, Collects, Reach};
 pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
     let change = match command {
         Command::Prune(prune) => {
-            let rules = Rules {
-                patterns: prune.patterns,
-                exclude: prune.exclude,
-                keep: prune.keep,
-                older_than: prune.older_than,
-            };
-            let hosts = hosts(rules.patterns.iter().chain(&rules.exclude));
+            let hosts = hosts(prune.patterns.iter().chain(&prune.exclude));
+            let selection =
+                Selection { patterns: prune.patterns, exclude: prune.exclude, ..Selection::default() };
+            let rule = Rule { selection, keep: prune.keep, older_than: prune.older_than, ..Rule::default() };
+            let policy = Policy { rules: vec![rule] };
             let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
             Change {
                 name: "prune",
-                request: Request::Prune(rules),
+                request: Request::Prune(policy),
                 hosts,
                 reach,
                 collects,

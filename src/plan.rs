@@ -14,7 +14,7 @@ use crate::model::{
     ByteSize, Digest, Holdings, RegistryAddress, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
     TagState,
 };
-use crate::policy::{Kept, Removed, Rules, Verdict};
+use crate::policy::{Kept, Policy, Removed, Verdict};
 use crate::reference::Reference;
 
 mod audit;
@@ -28,7 +28,7 @@ mod tests;
 /// What a command asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Prune(Rules),
+    Prune(Policy),
     Remove(Vec<Reference>),
     /// Nothing is removed; the garbage is collected.
     Collect,
@@ -189,17 +189,17 @@ struct Decided {
 
 fn decide(request: &Request, repository: &Repository, view: &RepositoryView, now: Timestamp) -> Decided {
     let mut decided = match request {
-        Request::Prune(rules) => match graph::ineligible(view) {
-            Some(why) if rules.remove_tags() => {
+        Request::Prune(policy) => match graph::ineligible(view) {
+            Some(why) if policy.removes_tags() => {
                 Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
             }
-            _ => Decided { verdicts: rules.judge(repository, view, now), named: BTreeSet::new() },
+            _ => Decided { verdicts: policy.judge(repository, view, now), named: BTreeSet::new() },
         },
         Request::Remove(references) => named::judge(references, repository, view),
         Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),
     };
     let finishes_interrupted = match request {
-        Request::Prune(rules) => rules.remove_tags() && graph::ineligible(view).is_none(),
+        Request::Prune(policy) => policy.removes_tags() && graph::ineligible(view).is_none(),
         Request::Remove(references) => references.iter().any(|reference| reference.repository == *repository),
         Request::Collect => false,
     };

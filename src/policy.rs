@@ -1,185 +1,289 @@
 //! Which tags the rules keep and which they give up, each with its reason. Pure: the same repository, rules and moment
 //! give the same verdicts. Tags are judged here; what that means for manifests is worked out in `plan`.
+//!
+//! Rules are keeps: a tag goes only if some rule covers it and none keeps it. What no rule covers stays.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use semver::Version;
 
-use crate::age::Age;
 use crate::model::{Created, Digest, ManifestKind, ManifestState, Repository, RepositoryView, Tag, TagState};
-use crate::reference::Pattern;
+use crate::reference::literal_repositories;
 
-/// What `prune` was asked to remove. Without `keep` and `older_than` no tag goes.
+mod rule;
+mod verdict;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use rule::{DateOf, Group, LabelFilter, Matcher, Order, Rule, Selection};
+pub(crate) use verdict::{Kept, Removed, Standing, Verdict};
+
+use rule::Coverage;
+
+/// What `prune` was asked to remove. Without a rule that removes tags no tag goes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rules {
-    pub(crate) patterns: Vec<Pattern>,
-    pub(crate) exclude: Vec<Pattern>,
-    pub(crate) keep: Option<u32>,
-    pub(crate) older_than: Option<Age>,
+pub(crate) struct Policy {
+    pub(crate) rules: Vec<Rule>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Keep(Kept),
-    Remove(Removed),
-}
-
-/// Why a tag stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kept {
-    NoRules,
-    NotCovered,
-    Excluded {
-        pattern: String,
-    },
-    NewestOf {
-        rank: usize,
-        keep: u32,
-    },
-    Younger {
-        created: Timestamp,
-        age: Age,
-    },
-    UnknownDate {
-        why: String,
-    },
-    Unreadable {
-        why: String,
-    },
-    /// Another tag of the repository could not be read, and it might be at any digest.
-    RepositoryUnreadable {
-        why: String,
-    },
-    Schema1,
-    /// It is a signature or another attachment, and lives as long as its subject.
-    AttachedTo {
-        subject: Digest,
-    },
-    NotNamed,
-}
-
-/// Why a tag goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Removed {
-    NoRuleKeeps {
-        created: Timestamp,
-        rank: Option<(usize, u32)>,
-        older_than: Option<Age>,
-    },
-    Named,
-    /// An earlier run was cut off while it removed this tag.
-    Placeholder,
-    GoesWith {
-        subject: Digest,
-    },
-}
-
-impl Rules {
+impl Policy {
     /// Whether any tag can go at all.
-    pub(crate) fn remove_tags(&self) -> bool {
-        self.keep.is_some() || self.older_than.is_some()
+    pub(crate) fn removes_tags(&self) -> bool {
+        self.rules.iter().any(Rule::removes_tags)
     }
 
-    fn covers(&self, repository: &Repository, tag: &Tag) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.covers(repository, tag))
+    /// Whether a tag's config matters, for its date or its labels.
+    pub(crate) fn needs_facts(&self, repository: &Repository, tag: &Tag) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| rule.removes_tags() && rule.needs_facts());
+        rules.any(|rule| matches!(rule.covers(repository, tag), Coverage::Covered))
     }
 
-    /// Whether the date of a tag matters: its config has to be read.
-    pub(crate) fn needs_date(&self, repository: &Repository, tag: &Tag) -> bool {
-        self.remove_tags() && self.excluded(repository, tag).is_none() && self.covers(repository, tag)
+    /// Whether any rule is about this repository.
+    pub(crate) fn covers_repository(&self, repository: &Repository) -> bool {
+        self.rules.iter().any(|rule| rule.covers_repository(repository))
     }
 
-    pub(crate) fn excluded(&self, repository: &Repository, tag: &Tag) -> Option<&Pattern> {
-        self.exclude.iter().find(|pattern| pattern.covers(repository, tag))
+    /// The repositories that the rules are about, if all of them name theirs without a glob.
+    pub(crate) fn literal_repositories(&self) -> Option<BTreeSet<Repository>> {
+        let sets: Option<Vec<_>> =
+            self.rules.iter().map(|rule| literal_repositories(&rule.selection.patterns)).collect();
+        let names: BTreeSet<Repository> = sets?.into_iter().flatten().collect();
+        (!names.is_empty()).then_some(names)
     }
 
-    /// The verdict on every tag of one repository. The newest come first for `keep`; of two tags of the same moment
-    /// the one whose name sorts last is the newer.
+    /// The verdict on every tag of one repository.
     pub(crate) fn judge(
         &self,
         repository: &Repository,
         view: &RepositoryView,
         now: Timestamp,
     ) -> BTreeMap<Tag, Verdict> {
-        let mut verdicts = BTreeMap::new();
-        let mut dated = Vec::new();
+        let mut verdicts: BTreeMap<Tag, Verdict> = BTreeMap::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
         for (tag, state) in &view.tags {
-            match self.without_date(repository, view, tag, state, now) {
-                Ok(verdict) => {
-                    verdicts.insert(tag.clone(), verdict);
-                }
-                Err(created) => dated.push((created, tag)),
+            match self.without_rules(view, tag, state) {
+                Ok(kept) => drop(verdicts.insert(tag.clone(), Verdict::Keep(kept))),
+                Err(digest) => candidates.push(Candidate { tag, digest, created: view.created(digest, now) }),
             }
         }
-        dated.sort_by(|a, b| b.cmp(a));
-        for (index, (created, tag)) in dated.into_iter().enumerate() {
-            verdicts.insert(tag.clone(), self.by_date(created, index + 1, now));
+        for rule in self.rules.iter().filter(|rule| rule.removes_tags()) {
+            for (tag, verdict) in judge_by(rule, repository, view, &candidates, now) {
+                match verdicts.get(&tag) {
+                    Some(Verdict::Keep(Kept::Excluded { .. })) | None => drop(verdicts.insert(tag, verdict)),
+                    // Keep wins; of two rules that give a tag up the first one says why.
+                    Some(Verdict::Remove(_)) if is_keep_of_a_rule(&verdict) => {
+                        drop(verdicts.insert(tag, verdict))
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for candidate in &candidates {
+            verdicts.entry(candidate.tag.clone()).or_insert(Verdict::Keep(Kept::NotCovered));
         }
         verdicts
     }
 
-    /// The verdict where the date does not matter, else the date that decides.
-    fn without_date(
+    /// The verdict where no rule has a say, else the digest of the tag's manifest.
+    fn without_rules<'a>(
         &self,
-        repository: &Repository,
         view: &RepositoryView,
         tag: &Tag,
-        state: &TagState,
-        now: Timestamp,
-    ) -> Result<Verdict, Timestamp> {
-        let keep = |kept| Ok(Verdict::Keep(kept));
+        state: &'a TagState,
+    ) -> Result<Kept, &'a Digest> {
         let digest = match state {
             TagState::At(digest) => digest,
             TagState::Dangling => {
-                return keep(Kept::Unreadable { why: "the registry has no manifest for it".to_owned() });
+                return Ok(Kept::Unreadable { why: "the registry has no manifest for it".to_owned() });
             }
-            TagState::Unreadable(why) => return keep(Kept::Unreadable { why: why.clone() }),
+            TagState::Unreadable(why) => return Ok(Kept::Unreadable { why: why.clone() }),
         };
-        if !self.remove_tags() {
-            return keep(Kept::NoRules);
-        }
-        if let Some(pattern) = self.excluded(repository, tag) {
-            return keep(Kept::Excluded { pattern: pattern.text().to_owned() });
+        if !self.removes_tags() {
+            return Ok(Kept::NoRules);
         }
         if let Some(subject) = attachment_subject(tag) {
-            return keep(Kept::AttachedTo { subject });
-        }
-        if !self.covers(repository, tag) {
-            return keep(Kept::NotCovered);
+            return Ok(Kept::AttachedTo { subject });
         }
         match view.manifests.get(digest) {
             Some(ManifestState::Read(manifest)) if manifest.kind == ManifestKind::Schema1 => {
-                keep(Kept::Schema1)
+                Ok(Kept::Schema1)
             }
-            Some(ManifestState::Read(_)) => match view.created(digest, now) {
-                Created::Known { at } => Err(at),
-                Created::Unknown { why } => keep(Kept::UnknownDate { why }),
-            },
-            Some(ManifestState::Unreadable(why)) => keep(Kept::Unreadable { why: why.clone() }),
+            Some(ManifestState::Read(_)) => Err(digest),
+            Some(ManifestState::Unreadable(why)) => Ok(Kept::Unreadable { why: why.clone() }),
             Some(ManifestState::Absent) | None => {
-                keep(Kept::Unreadable { why: "its manifest was not found".to_owned() })
+                Ok(Kept::Unreadable { why: "its manifest was not found".to_owned() })
             }
         }
     }
+}
 
-    fn by_date(&self, created: Timestamp, rank: usize, now: Timestamp) -> Verdict {
-        if let Some(keep) = self.keep
-            && rank <= keep as usize
-        {
-            return Verdict::Keep(Kept::NewestOf { rank, keep });
+/// An exclusion only takes a tag out of one rule: another may still give it up.
+fn is_keep_of_a_rule(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Keep(kept) if !matches!(kept, Kept::Excluded { .. }))
+}
+
+/// A tag on which rules have a say.
+struct Candidate<'a> {
+    tag: &'a Tag,
+    digest: &'a Digest,
+    created: Created,
+}
+
+/// By what a tag is compared with the others of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    Time(Timestamp),
+    Version(Version),
+    Name,
+}
+
+/// What one rule says to each tag that it covers.
+fn judge_by(
+    rule: &Rule,
+    repository: &Repository,
+    view: &RepositoryView,
+    candidates: &[Candidate<'_>],
+    now: Timestamp,
+) -> Vec<(Tag, Verdict)> {
+    let mut verdicts = Vec::new();
+    let mut groups: BTreeMap<Option<String>, Vec<(Key, &Candidate)>> = BTreeMap::new();
+    for candidate in candidates {
+        match rule.covers(repository, candidate.tag) {
+            Coverage::NotCovered => continue,
+            Coverage::Excluded(pattern) => {
+                verdicts.push((
+                    candidate.tag.clone(),
+                    Verdict::Keep(Kept::Excluded { pattern: pattern.text().to_owned() }),
+                ));
+                continue;
+            }
+            Coverage::Covered => {}
         }
-        if let Some(age) = self.older_than
-            && created >= age.before(now)
-        {
-            return Verdict::Keep(Kept::Younger { created, age });
+        match fits_labels(rule, view, candidate.digest) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(why) => {
+                verdicts.push((candidate.tag.clone(), Verdict::Keep(Kept::Unreadable { why })));
+                continue;
+            }
         }
-        Verdict::Remove(Removed::NoRuleKeeps {
-            created,
-            rank: self.keep.map(|keep| (rank, keep)),
-            older_than: self.older_than,
-        })
+        match key(rule, view, candidate) {
+            Ok(key) => {
+                let group = rule.group.as_ref().and_then(|group| group.of(candidate.tag));
+                groups.entry(group).or_default().push((key, candidate));
+            }
+            Err(kept) => verdicts.push((candidate.tag.clone(), Verdict::Keep(kept))),
+        }
     }
+    for (group, mut members) in groups {
+        members.sort_by(|(one, this), (other, that)| newest_first(one, this.tag, other, that.tag));
+        for (index, (_, candidate)) in members.into_iter().enumerate() {
+            let standing = Standing {
+                rule: rule.name.clone(),
+                group: group.clone(),
+                rank: index + 1,
+                order: rule.order,
+            };
+            verdicts.push((candidate.tag.clone(), by_standing(rule, view, candidate, standing, now)));
+        }
+    }
+    verdicts
+}
+
+/// Whether every label filter fits; an index fits if all its parts do. Unknown labels fit nothing.
+fn fits_labels(rule: &Rule, view: &RepositoryView, digest: &Digest) -> Result<bool, String> {
+    let filters = &rule.selection.labels;
+    if filters.is_empty() {
+        return Ok(true);
+    }
+    let labels = view.labels(digest)?;
+    Ok(labels.iter().all(|labels| filters.iter().all(|filter| filter.fits(labels))))
+}
+
+fn key(rule: &Rule, view: &RepositoryView, candidate: &Candidate<'_>) -> Result<Key, Kept> {
+    match rule.order {
+        Order::Created => date(rule, view, candidate, DateOf::Created).map(Key::Time),
+        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).map(Key::Time),
+        Order::Semver => version::parse(candidate.tag.as_str())
+            .map(Key::Version)
+            .ok_or(Kept::NoVersion { rule: rule.name.clone() }),
+        Order::Name => Ok(Key::Name),
+    }
+}
+
+fn date(
+    rule: &Rule,
+    view: &RepositoryView,
+    candidate: &Candidate<'_>,
+    date: DateOf,
+) -> Result<Timestamp, Kept> {
+    let unknown = |why: String| Kept::UnknownDate { rule: rule.name.clone(), why };
+    match date {
+        DateOf::Created => match &candidate.created {
+            Created::Known { at } => Ok(*at),
+            Created::Unknown { why } => Err(unknown(why.clone())),
+        },
+        DateOf::Pushed => view.pushed.get(candidate.tag).copied().ok_or_else(|| {
+            unknown("when it was pushed is known only where the registry's store can be read".to_owned())
+        }),
+    }
+}
+
+/// Of two tags that are equally new the one whose name sorts last counts as the newer.
+fn newest_first(one: &Key, this: &Tag, other: &Key, that: &Tag) -> Ordering {
+    let by_key = match (one, other) {
+        (Key::Time(one), Key::Time(other)) => other.cmp(one),
+        (Key::Version(one), Key::Version(other)) => other.cmp_precedence(one),
+        _ => Ordering::Equal,
+    };
+    by_key.then_with(|| version::natural(that.as_str(), this.as_str()))
+}
+
+fn by_standing(
+    rule: &Rule,
+    view: &RepositoryView,
+    candidate: &Candidate<'_>,
+    standing: Standing,
+    now: Timestamp,
+) -> Verdict {
+    let is_within = |limit: Option<u32>| limit.is_some_and(|limit| standing.rank <= limit as usize);
+    if let Some(floor) = rule.at_least
+        && is_within(rule.at_least)
+    {
+        return Verdict::Keep(Kept::AtLeast { standing, floor });
+    }
+    let at = match rule.older_than.map(|_| date(rule, view, candidate, rule.date)) {
+        None => None,
+        Some(Ok(at)) => Some(at),
+        Some(Err(kept)) => return Verdict::Keep(kept),
+    };
+    let is_below_cap = rule.at_most.is_none() || is_within(rule.at_most);
+    // A cap alone keeps what is below it.
+    let newest = rule.keep.or(rule.at_most.filter(|_| rule.older_than.is_none()));
+    if let Some(keep) = newest
+        && is_below_cap
+        && is_within(newest)
+    {
+        return Verdict::Keep(Kept::NewestOf { standing, keep });
+    }
+    if let (Some(age), Some(at)) = (rule.older_than, at)
+        && is_below_cap
+        && at >= age.before(now)
+    {
+        return Verdict::Keep(Kept::Younger { standing, at, date: rule.date, age });
+    }
+    let dated = at.map(|at| (at, rule.date)).or(match rule.order {
+        Order::Created => candidate.created.at().map(|at| (at, DateOf::Created)),
+        Order::Pushed => view.pushed.get(candidate.tag).map(|at| (*at, DateOf::Pushed)),
+        Order::Semver | Order::Name => None,
+    });
+    let keep = if is_below_cap { newest } else { rule.at_most };
+    let older_than = rule.older_than.filter(|_| is_below_cap);
+    Verdict::Remove(Removed::NoRuleKeeps { standing, at: dated, keep, older_than })
 }
 
 /// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
@@ -188,79 +292,4 @@ pub(crate) fn attachment_subject(tag: &Tag) -> Option<Digest> {
     let rest = tag.as_str().strip_prefix("sha256-")?;
     let (hex, ending) = rest.split_at_checked(64)?;
     (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
-}
-
-impl Kept {
-    /// The reason without its particulars, to be counted.
-    pub(crate) fn summary(&self) -> String {
-        match self {
-            Self::NoRules => "no rule removes tags".to_owned(),
-            Self::NotCovered => "not covered by a pattern".to_owned(),
-            Self::Excluded { pattern } => format!("excluded by `{pattern}`"),
-            Self::NewestOf { keep, .. } => format!("the newest {keep}"),
-            Self::Younger { age, .. } => format!("younger than {age}"),
-            Self::UnknownDate { .. } => "no usable date".to_owned(),
-            Self::Unreadable { .. } => "could not be read".to_owned(),
-            Self::RepositoryUnreadable { why } => format!("not everything could be read: {why}"),
-            Self::Schema1 => "first manifest format".to_owned(),
-            Self::AttachedTo { .. } => "attached to what is kept".to_owned(),
-            Self::NotNamed => "not named".to_owned(),
-        }
-    }
-}
-
-impl Removed {
-    /// The reason without its particulars, to be counted.
-    pub(crate) fn summary(&self) -> String {
-        match self {
-            Self::NoRuleKeeps { rank, older_than, .. } => match (rank, older_than) {
-                (Some((_, keep)), Some(age)) => format!("not among the newest {keep} and older than {age}"),
-                (Some((_, keep)), None) => format!("not among the newest {keep}"),
-                (None, Some(age)) => format!("older than {age}"),
-                (None, None) => "kept by no rule".to_owned(),
-            },
-            Self::Named => "named".to_owned(),
-            Self::Placeholder => "left by an interrupted run".to_owned(),
-            Self::GoesWith { .. } => "attached to what is removed".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRules => write!(f, "no rule removes tags"),
-            Self::NotCovered => write!(f, "no pattern covers it"),
-            Self::Excluded { pattern } => write!(f, "excluded by `{pattern}`"),
-            Self::NewestOf { rank, keep } => write!(f, "number {rank} of the newest {keep}"),
-            Self::Younger { created, age } => write!(f, "created {created:.0}, younger than {age}"),
-            Self::UnknownDate { why } => write!(f, "no usable date: {why}"),
-            Self::Unreadable { why } => write!(f, "could not be read: {why}"),
-            Self::RepositoryUnreadable { why } => {
-                write!(f, "not everything in its repository could be read: {why}")
-            }
-            Self::Schema1 => write!(f, "in Docker's first manifest format, which is always kept"),
-            Self::AttachedTo { subject } => write!(f, "belongs to sha256:{}", subject.short()),
-            Self::NotNamed => write!(f, "not named"),
-        }
-    }
-}
-
-impl fmt::Display for Removed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRuleKeeps { created, rank, older_than } => {
-                write!(f, "created {created:.0}")?;
-                if let Some((rank, keep)) = rank {
-                    write!(f, ", number {rank} where the newest {keep} are kept")?;
-                }
-                older_than.map_or(Ok(()), |age| write!(f, ", older than {age}"))
-            }
-            Self::Named => write!(f, "named"),
-            Self::Placeholder => write!(f, "left half removed by an interrupted run"),
-            Self::GoesWith { subject } => {
-                write!(f, "belongs to sha256:{}, which is removed", subject.short())
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What people type for things in a registry: references (`127.0.0.1:5000/team/app:1.2`) and patterns (`team/*:v1.*`),
 //! with or without the registry's host in front.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -49,6 +50,14 @@ impl Pattern {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// The repositories that patterns name, if none of them is a glob: then the registry need not be listed.
+pub(crate) fn literal_repositories<'a>(
+    patterns: impl IntoIterator<Item = &'a Pattern>,
+) -> Option<BTreeSet<Repository>> {
+    let names: Option<BTreeSet<Repository>> = patterns.into_iter().map(Pattern::literal_repository).collect();
+    names.filter(|names| !names.is_empty())
 }
 
 impl FromStr for Reference {

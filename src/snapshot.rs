@@ -8,7 +8,6 @@ use crate::model::{
     Digest, ImageFacts, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot,
     Tag, TagState,
 };
-use crate::reference::Pattern;
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
 
@@ -24,7 +23,8 @@ const IMAGE_CONFIGS: [&str; 2] =
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
     Whole,
-    Matching(&'a [Pattern]),
+    /// The repositories of the catalog that are wanted.
+    Matching(&'a dyn Fn(&Repository) -> bool),
     Named(BTreeSet<Repository>),
 }
 
@@ -41,16 +41,8 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     let (names, is_whole, are_named) = match &wanted.scope {
         Scope::Whole => (registry.catalog().await?, true, false),
         Scope::Named(names) => (names.iter().cloned().collect(), false, true),
-        Scope::Matching(patterns) => {
-            if let Some(names) = literal(patterns) {
-                (names, false, true)
-            } else {
-                let all = registry.catalog().await?;
-                let covered = all
-                    .into_iter()
-                    .filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
-                (covered.collect(), false, false)
-            }
+        Scope::Matching(is_wanted) => {
+            (registry.catalog().await?.into_iter().filter(|name| is_wanted(name)).collect(), false, false)
         }
     };
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
@@ -59,12 +51,6 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
     Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
-}
-
-/// The repositories that patterns without globs name: the registry need not be listed for them.
-fn literal(patterns: &[Pattern]) -> Option<Vec<Repository>> {
-    let names: Option<BTreeSet<Repository>> = patterns.iter().map(Pattern::literal_repository).collect();
-    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().collect())
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;

@@ -106,18 +106,16 @@ impl Change {
     async fn read(&self, session: &Session, registry: &Registry) -> anyhow::Result<Snapshot> {
         let none = |_: &Repository, _: &_| false;
         let wanted = match &self.request {
-            Request::Prune(rules) => {
-                let scope = match &self.reach {
-                    Reach::Patterns if !rules.patterns.is_empty() => Scope::Matching(&rules.patterns),
+            Request::Prune(policy) => {
+                let is_wanted = |repository: &Repository| policy.covers_repository(repository);
+                let scope = match (&self.reach, policy.literal_repositories()) {
+                    (Reach::Patterns, Some(names)) => Scope::Named(names),
+                    (Reach::Patterns, None) => Scope::Matching(&is_wanted),
                     _ => Scope::Whole,
                 };
-                let needs_date = |repository: &Repository, tag: &_| rules.needs_date(repository, tag);
-                return snapshot::take(
-                    registry,
-                    &Wanted { scope, digests: Vec::new(), facts: &needs_date },
-                    &session.ui,
-                )
-                .await;
+                let needs_facts = |repository: &Repository, tag: &_| policy.needs_facts(repository, tag);
+                let wanted = Wanted { scope, digests: Vec::new(), facts: &needs_facts };
+                return snapshot::take(registry, &wanted, &session.ui).await;
             }
             Request::Remove(references) => {
                 let digests = references.iter().filter_map(|reference| match &reference.target {

@@ -1,6 +1,7 @@
 //! `docker registry ls`.
 
 use crate::cli::{Format, Ls};
+use crate::reference::literal_repositories;
 use crate::report::listing::Listing;
 use crate::snapshot::{self, Scope, Wanted};
 
@@ -9,7 +10,12 @@ use super::Session;
 pub(crate) async fn run(session: &Session, ls: Ls) -> anyhow::Result<u8> {
     let hosts = super::hosts(ls.patterns.iter());
     let registry = session.registry(&hosts, &ls.access).await?;
-    let scope = if ls.patterns.is_empty() { Scope::Whole } else { Scope::Matching(&ls.patterns) };
+    let is_wanted = |repository: &_| ls.patterns.iter().any(|pattern| pattern.covers_repository(repository));
+    let scope = match literal_repositories(&ls.patterns) {
+        _ if ls.patterns.is_empty() => Scope::Whole,
+        Some(names) => Scope::Named(names),
+        None => Scope::Matching(&is_wanted),
+    };
     let wants_details = !ls.quiet || ls.output.format == Format::Json;
     let covers = |repository: &_, tag: &_| {
         wants_details

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::{Format, Verify};
+use crate::reference::literal_repositories;
 use crate::report;
 use crate::snapshot::{self, Scope, Wanted};
 use crate::verify;
@@ -15,8 +16,13 @@ pub(super) const DIFFERS: u8 = 5;
 pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<u8> {
     let hosts = super::hosts(arguments.patterns.iter());
     let registry = session.registry(&hosts, &arguments.access).await?;
-    let scope =
-        if arguments.patterns.is_empty() { Scope::Whole } else { Scope::Matching(&arguments.patterns) };
+    let is_wanted =
+        |repository: &_| arguments.patterns.iter().any(|pattern| pattern.covers_repository(repository));
+    let scope = match literal_repositories(&arguments.patterns) {
+        _ if arguments.patterns.is_empty() => Scope::Whole,
+        Some(names) => Scope::Named(names),
+        None => Scope::Matching(&is_wanted),
+    };
     let wanted = Wanted { scope, digests: Vec::new(), facts: &|_, _| false };
     let verified = session
         .unless_cancelled(async {

@@ -69,6 +69,7 @@ pub(crate) struct Platform {
 pub(crate) struct ImageFacts {
     pub(crate) created: Option<String>,
     pub(crate) platform: Option<Platform>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -148,7 +149,8 @@ impl ImageFacts {
             }
             _ => None,
         };
-        Self { created: wire.created, platform }
+        let labels = wire.config.and_then(|config| config.labels).unwrap_or_default();
+        Self { created: wire.created, platform, labels }
     }
 
     pub(crate) fn created(&self, now: jiff::Timestamp) -> Created {
@@ -212,6 +214,14 @@ struct WireConfig {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
+    config: Option<WireRuntime>,
+}
+
+/// What a container of the image starts with; its labels are of interest.
+#[derive(Deserialize)]
+struct WireRuntime {
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
 }
 
 impl TryFrom<WireDescriptor> for Descriptor {

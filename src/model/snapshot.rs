@@ -36,6 +36,8 @@ pub(crate) struct RepositoryView {
     pub(crate) manifests: BTreeMap<Digest, ManifestState>,
     /// What configs say, by the digest of the manifest; only where a command asked for it.
     pub(crate) facts: BTreeMap<Digest, Result<ImageFacts, String>>,
+    /// When tags were pushed; only where the store said it.
+    pub(crate) pushed: BTreeMap<Tag, Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +123,28 @@ impl RepositoryView {
                     _ => Created::unknown("no part of the index has a usable date"),
                 }
             }
+        }
+    }
+
+    /// The labels of the image at `digest`; of an index those of each image in it. Attestations have none to count.
+    pub(crate) fn labels(&self, digest: &Digest) -> Result<Vec<&BTreeMap<String, String>>, String> {
+        let Some(manifest) = self.manifest(digest) else {
+            return Err("its manifest could not be read".to_owned());
+        };
+        match manifest.kind {
+            ManifestKind::Image => match self.facts.get(digest) {
+                Some(Ok(facts)) => Ok(vec![&facts.labels]),
+                Some(Err(why)) => Err(why.clone()),
+                None => Err("its config was not read".to_owned()),
+            },
+            ManifestKind::Index => {
+                let images = manifest
+                    .child_manifests()
+                    .filter(|child| !child.platform.as_ref().is_some_and(Platform::is_unknown));
+                let labels: Result<Vec<_>, String> = images.map(|child| self.labels(&child.digest)).collect();
+                Ok(labels?.into_iter().flatten().collect())
+            }
+            ManifestKind::Schema1 => Err("it is in Docker's first manifest format".to_owned()),
         }
     }
 

@@ -10,15 +10,19 @@ use super::{Plan, Request, Step, make};
 use crate::age::Age;
 use crate::error::Kind;
 use crate::model::Snapshot;
-use crate::policy::{Rules, Verdict};
+use crate::policy::{Policy, Rule, Selection, Verdict};
 use crate::reference::{Pattern, Reference};
 
+fn by(rule: Rule) -> Request {
+    Request::Prune(Policy { rules: vec![rule] })
+}
+
 pub(super) fn keep(count: u32) -> Request {
-    Request::Prune(Rules { keep: Some(count), ..Rules::default() })
+    by(Rule { keep: Some(count), ..Rule::default() })
 }
 
 fn older_than(age: &str) -> Request {
-    Request::Prune(Rules { older_than: Some(age.parse::<Age>().unwrap()), ..Rules::default() })
+    by(Rule { older_than: Some(age.parse::<Age>().unwrap()), ..Rule::default() })
 }
 
 fn remove(references: &[&str]) -> Request {
@@ -97,10 +101,10 @@ fn the_newest_stay_and_the_rest_goes() {
 #[test]
 fn keep_and_older_than_each_save() {
     let world = world().image("app", "v1", "a", 30).image("app", "v2", "b", 20).image("app", "v3", "c", 10);
-    let rules = Rules { keep: Some(1), older_than: Some("25d".parse().unwrap()), ..Rules::default() };
+    let rules = Rule { keep: Some(1), older_than: Some("25d".parse().unwrap()), ..Rule::default() };
     check(
         &world,
-        &Request::Prune(rules),
+        &by(rules),
         "app:v1 remove: not among the newest 1 and older than 25d
          app:v2 keep: younger than 25d
          app:v3 keep: the newest 1
@@ -112,10 +116,14 @@ fn keep_and_older_than_each_save() {
 #[test]
 fn one_tag_of_a_shared_digest_leaves_the_others_alone() {
     let world = world().image("app", "v1", "a", 30).tag("app", "alias", "a").image("app", "v2", "b", 1);
-    let rules = Rules { keep: Some(1), patterns: vec![pattern("app:v*")], ..Rules::default() };
+    let rules = Rule {
+        keep: Some(1),
+        selection: Selection { patterns: vec![pattern("app:v*")], ..Selection::default() },
+        ..Rule::default()
+    };
     check(
         &world,
-        &Request::Prune(rules.clone()),
+        &by(rules.clone()),
         "app:alias keep: not covered by a pattern
          app:v1 remove: not among the newest 1
          app:v2 keep: the newest 1
@@ -124,7 +132,7 @@ fn one_tag_of_a_shared_digest_leaves_the_others_alone() {
     );
     check(
         &world.clone().with_tag_deletion(),
-        &Request::Prune(rules),
+        &by(rules),
         "app:alias keep: not covered by a pattern
          app:v1 remove: not among the newest 1
          app:v2 keep: the newest 1
@@ -141,10 +149,14 @@ fn all_shared_tags_are_untagged_together() {
         .image("app", "v2", "b", 20)
         .tag("app", "y", "b")
         .image("app", "v3", "c", 10);
-    let rules = Rules { keep: Some(1), exclude: vec![pattern("app:x"), pattern(":y")], ..Rules::default() };
+    let rules = Rule {
+        keep: Some(1),
+        selection: Selection { exclude: vec![pattern("app:x"), pattern(":y")], ..Selection::default() },
+        ..Rule::default()
+    };
     check(
         &world,
-        &Request::Prune(rules),
+        &by(rules),
         "app:v1 remove: not among the newest 1
          app:v2 remove: not among the newest 1
          app:v3 keep: the newest 1
@@ -359,7 +371,7 @@ fn what_an_interrupted_run_began_is_finished() {
 #[test]
 fn rules_without_keep_or_age_remove_no_tag() {
     let world = world().image("app", "v1", "a", 3000);
-    check(&world, &Request::Prune(Rules::default()), "app:v1 keep: no rule removes tags\nfrees 0");
+    check(&world, &Request::Prune(Policy::default()), "app:v1 keep: no rule removes tags\nfrees 0");
     check(&world, &Request::Collect, "app:v1 keep: no rule removes tags\nfrees 0");
     check(&world, &older_than("2y"), "app:v1 remove: older than 2y\n0 delete a with v1\nfrees 1160");
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::{Plan, Request, Step, make};
 use super::world::{World, now, world};
 use crate::model::{RepositoryState, Snapshot, TagState};
-use crate::policy::Rules;
+use crate::policy::{Policy, Rule};
 
 /// What kind of thing one generated tag is.
 #[derive(Debug, Clone)]
@@ -98,10 +98,12 @@ fn removed(plan: &Plan) -> BTreeSet<String> {
 }
 
 fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
-    Request::Prune(Rules {
-        keep,
-        older_than: days.map(|days| format!("{days}d").parse().unwrap()),
-        ..Rules::default()
+    Request::Prune(Policy {
+        rules: vec![Rule {
+            keep,
+            older_than: days.map(|days| format!("{days}d").parse().unwrap()),
+            ..Rule::default()
+        }],
     })
 }
 

@@ -143,7 +143,8 @@ impl World {
                 .collect(),
             ..bare(name)
         };
-        let facts = ImageFacts { created: created.map(str::to_owned), platform: None };
+        let facts =
+            ImageFacts { created: created.map(str::to_owned), platform: None, labels: BTreeMap::new() };
         self.view(repository).facts.insert(digest_of(name), Ok(facts));
         self.insert(repository, name, manifest);
         self
