@@ -25,7 +25,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
             let selection =
                 Selection { patterns: prune.patterns, exclude: prune.exclude, ..Selection::default() };
             let rule = Rule { selection, keep: prune.keep, older_than: prune.older_than, ..Rule::default() };
-            let policy = Policy { rules: vec![rule] };
+            let policy = Policy { rules: vec![rule], ..Policy::default() };
             let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
             Change {

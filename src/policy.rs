@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use semver::Version;
 
 use crate::model::{Created, Digest, ManifestKind, ManifestState, Repository, RepositoryView, Tag, TagState};
-use crate::reference::literal_repositories;
+use crate::reference::{Pattern, literal_repositories};
 
+pub(crate) mod file;
 mod rule;
 mod verdict;
 mod version;
@@ -28,6 +29,13 @@ use rule::Coverage;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
+    pub(crate) protection: Protection,
+}
+
+/// What stays whatever the rules say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Protection {
+    pub(crate) patterns: Vec<Pattern>,
 }
 
 impl Policy {
@@ -65,7 +73,7 @@ impl Policy {
         let mut verdicts: BTreeMap<Tag, Verdict> = BTreeMap::new();
         let mut candidates: Vec<Candidate> = Vec::new();
         for (tag, state) in &view.tags {
-            match self.without_rules(view, tag, state) {
+            match self.without_rules(repository, view, tag, state) {
                 Ok(kept) => drop(verdicts.insert(tag.clone(), Verdict::Keep(kept))),
                 Err(digest) => candidates.push(Candidate { tag, digest, created: view.created(digest, now) }),
             }
@@ -104,6 +112,10 @@ impl Policy {
         };
         if !self.removes_tags() {
             return Ok(Kept::NoRules);
+        }
+        if let Some(pattern) = self.protection.patterns.iter().find(|pattern| pattern.covers(repository, tag))
+        {
+            return Ok(Kept::Protected { by: format!("`--protect {}`", pattern.text()) });
         }
         if let Some(subject) = attachment_subject(tag) {
             return Ok(Kept::AttachedTo { subject });

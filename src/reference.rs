@@ -46,6 +46,16 @@ impl Pattern {
         self.repository.as_ref().and_then(|glob| glob.glob().glob().parse().ok())
     }
 
+    /// The part that is about repositories.
+    pub(crate) fn repository_text(&self) -> Option<&str> {
+        self.repository.as_ref().map(|glob| glob.glob().glob())
+    }
+
+    /// The part that is about tags.
+    pub(crate) fn tag_text(&self) -> Option<&str> {
+        self.tag.as_ref().map(|glob| glob.glob().glob())
+    }
+
     /// The pattern as it was typed, without the registry's host.
     pub(crate) fn text(&self) -> &str {
         &self.text

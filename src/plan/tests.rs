@@ -14,7 +14,7 @@ use crate::policy::{Policy, Rule, Selection, Verdict};
 use crate::reference::{Pattern, Reference};
 
 fn by(rule: Rule) -> Request {
-    Request::Prune(Policy { rules: vec![rule] })
+    Request::Prune(Policy { rules: vec![rule], ..Policy::default() })
 }
 
 pub(super) fn keep(count: u32) -> Request {

@@ -15,6 +15,8 @@ use crate::reference::Pattern;
 pub(crate) struct Rule {
     /// Shown with every reason; a rule from the command line has none.
     pub(crate) name: Option<String>,
+    /// Where its file begins to say it.
+    pub(crate) origin: Option<Origin>,
     pub(crate) selection: Selection,
     pub(crate) order: Order,
     /// Tags are counted per what this captures; tags it does not match are not covered.
@@ -29,6 +31,13 @@ pub(crate) struct Rule {
     pub(crate) at_least: Option<u32>,
     /// No more than so many stay, whatever their age.
     pub(crate) at_most: Option<u32>,
+}
+
+/// A place in a policy file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// What a rule is about. Of several patterns, repositories or tags one has to match; of the labels every one.
@@ -126,6 +135,15 @@ impl Rule {
 }
 
 impl Order {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Pushed => "pushed",
+            Self::Semver => "semver",
+            Self::Name => "name",
+        }
+    }
+
     /// After `the newest 5`; the usual order goes without saying.
     pub(super) fn in_words(self) -> &'static str {
         match self {
@@ -134,6 +152,33 @@ impl Order {
             Self::Semver => " by version",
             Self::Name => " by name",
         }
+    }
+}
+
+impl FromStr for Order {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Created, Self::Pushed, Self::Semver, Self::Name];
+        all.into_iter().find(|order| order.name() == text).ok_or_else(|| {
+            format!("`{}` is no order: write created, pushed, semver or name", printable(text))
+        })
+    }
+}
+
+impl FromStr for DateOf {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "created" => Ok(Self::Created),
+            "pushed" => Ok(Self::Pushed),
+            _ => Err(format!("`{}` is no date: write created or pushed", printable(text))),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
     }
 }
 

@@ -38,14 +38,14 @@ impl World {
 
     /// The tags that stay, in the order of their names.
     fn kept(&self, rules: Vec<Rule>) -> Vec<String> {
-        let verdicts = Policy { rules }.judge(&"app".parse().unwrap(), &self.0, now());
+        let verdicts = Policy { rules, ..Policy::default() }.judge(&"app".parse().unwrap(), &self.0, now());
         assert_eq!(verdicts.len(), self.0.tags.len(), "every tag has a verdict");
         let kept = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)));
         kept.map(|(tag, _)| tag.to_string()).collect()
     }
 
     fn why(&self, rules: Vec<Rule>, tag: &str) -> String {
-        let verdicts = (Policy { rules }).judge(&"app".parse().unwrap(), &self.0, now());
+        let verdicts = (Policy { rules, ..Policy::default() }).judge(&"app".parse().unwrap(), &self.0, now());
         match &verdicts[&tag.parse().unwrap()] {
             Verdict::Keep(why) => format!("keep: {why}"),
             Verdict::Remove(why) => format!("remove: {why}"),

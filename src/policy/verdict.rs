@@ -94,6 +94,7 @@ impl Kept {
             Self::NoRules => "no rule removes tags".to_owned(),
             Self::NotCovered => "not covered by a pattern".to_owned(),
             Self::Excluded { pattern } => format!("excluded by `{pattern}`"),
+            Self::Protected { .. } => "protected".to_owned(),
             Self::NewestOf { standing, keep } => {
                 format!("the newest {keep}{}{}", standing.per_group(), standing.of_rule())
             }
@@ -159,6 +160,7 @@ impl fmt::Display for Kept {
             Self::NoRules => write!(f, "no rule removes tags"),
             Self::NotCovered => write!(f, "no pattern covers it"),
             Self::Excluded { pattern } => write!(f, "excluded by `{pattern}`"),
+            Self::Protected { by } => write!(f, "protected: {by}"),
             Self::NewestOf { standing, keep } => {
                 let (rank, order) = (standing.rank, standing.order.in_words());
                 write!(

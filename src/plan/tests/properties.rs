@@ -104,6 +104,7 @@ fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
             older_than: days.map(|days| format!("{days}d").parse().unwrap()),
             ..Rule::default()
         }],
+        ..Policy::default()
     })
 }
 
