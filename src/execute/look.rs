@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
-use crate::plan::{RepositoryPlan, Step};
+use crate::plan::RepositoryPlan;
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
-/// Where the tags that matter are now. Tags that go with their manifest need no second look: a tag that was moved off
-/// a digest survives the deletion of that digest.
+/// Where the tags are now. Those that go with their manifest are looked at too: one that was moved off its digest
+/// survives the deletion of that digest, but not that of another one it was moved onto, nor that of its new parts.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
     /// Digests that something pushed since the plan needs.
@@ -20,7 +20,7 @@ pub(super) struct Present {
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
-/// each tag that matters.
+/// each tag.
 pub(super) async fn again(
     registry: &Registry,
     store: Option<&Site>,
@@ -33,12 +33,11 @@ pub(super) async fn again(
         Some(store) => store.tags(repository).await.unwrap_or_default(),
         None => BTreeMap::new(),
     };
-    let lone = lone_tags(plan);
-    let planned: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
-    let matters = |tag: &Tag| lone.contains(tag) || !planned.contains(tag);
-    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed.into_iter().filter(|tag| matters(tag)))
+    let dangling = dangling_tags(plan);
+    let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed)
         .map(|tag| {
-            let stored = stored.get(&tag).cloned();
+            // The store still has the link of a tag whose manifest is gone.
+            let stored = stored.get(&tag).filter(|_| !dangling.contains(&tag)).cloned();
             async move {
                 let digest = match stored {
                     Some(digest) => Some(digest),
@@ -55,19 +54,10 @@ pub(super) async fn again(
     Ok(present)
 }
 
-/// The tags that are taken off a manifest which stays.
-fn lone_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
-    let mut tags = BTreeSet::new();
-    for step in plan.ranks.iter().flatten() {
-        match step {
-            Step::DeleteTag { tag, .. } => {
-                tags.insert(tag);
-            }
-            Step::Untag { tags: several, .. } => tags.extend(several.iter().map(|(tag, _)| tag)),
-            Step::DeleteManifest { .. } => {}
-        }
-    }
-    tags
+/// The tags that lead to no manifest and are taken away all the same.
+fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
+    let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
+    removed.map(|decision| &decision.tag).collect()
 }
 
 impl Present {
@@ -104,7 +94,9 @@ impl Present {
                     self.needed
                         .extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
                 }
-                _ => self.opaque = Some(tag),
+                Some(_) => self.opaque = Some(tag),
+                // It leads nowhere, so it needs nothing.
+                None => {}
             }
         }
         Ok(())
