@@ -79,7 +79,9 @@ impl Change {
         if self.flags.dry_run {
             return self.dry_run(session, &place, plan).await;
         }
-        if !plan.has_steps() && !self.has_garbage(session, &place, &plan).await? {
+        if plan.has_steps() {
+            self.refuse_unfit(session, &place).await?;
+        } else if !self.has_garbage(session, &place, &plan).await? {
             return Ok(self.nothing_to_do(session, &plan, &place));
         }
         let planned = Planned::of(&plan);
@@ -184,11 +186,14 @@ impl Change {
     }
 
     fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {
-        let manner = match self.window.gc_mode {
+        Task { site, manner: self.manner(), kept: &planned.kept, dead: &planned.dead }
+    }
+
+    fn manner(&self) -> Manner {
+        match self.window.gc_mode {
             GcMode::Offline => Manner::Stopped,
             GcMode::Live => Manner::Live,
-        };
-        Task { site, manner, kept: &planned.kept, dead: &planned.dead }
+        }
     }
 
     /// The collection and, if there was one, a connection to the registry that is back in service.

@@ -60,6 +60,17 @@ impl Change {
         }
     }
 
+    /// What would be refused after the deletions is refused before them.
+    pub(super) async fn refuse_unfit(&self, session: &Session, place: &Place) -> anyhow::Result<()> {
+        match (place, self.collects) {
+            (Place::Here(site), Collects::Yes) => {
+                let Site { engine, container, store, .. } = &**site;
+                session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Waits until the registry answers again. A port that the engine chose is another one after each start.
     pub(super) async fn answers(
         &self,
