@@ -31,9 +31,7 @@ impl Change {
                 .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
                 .into());
             }
-            let mut recovered = session.unless_cancelled(site.engine.recover()).await?;
-            recovered.done.iter().for_each(|sentence| session.ui.say(sentence));
-            if let Some(busy) = recovered.at_work.remove(&site.container.id) {
+            if let Some(busy) = session.put_right(&site.engine).await?.remove(&site.container.id) {
                 return Err(busy.into());
             }
             if site.store.cache.as_deref() == Some("redis") {
