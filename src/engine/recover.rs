@@ -12,7 +12,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
-use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING};
+use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
 use crate::error::Failure;
@@ -102,6 +102,13 @@ impl Engine {
                 self.start_again(&found.name, registry).await?;
                 format!("An interrupted collection had left `{}` stopped: it was started again.", found.name)
             }
+            Some(found) if found.is_running && leftover.has_swept() => {
+                self.start_afresh(&found.name, registry).await?;
+                format!(
+                    "`{}` was started while an interrupted collection swept: it was restarted.",
+                    found.name
+                )
+            }
             Some(found) => {
                 format!("The containers of an interrupted collection of `{}` were removed.", found.name)
             }
@@ -175,6 +182,14 @@ impl Leftover {
 
     fn was_running(&self) -> bool {
         self.collectors.iter().any(|collector| collector.was_running)
+    }
+
+    /// Whether a sweep began. Its run removes the collectors before it starts the registry.
+    fn has_swept(&self) -> bool {
+        let suffix = Mode::Real.suffix();
+        self.collectors.iter().any(|collector| {
+            collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED
+        })
     }
 
     fn somebody_elses(&self) -> Failure {

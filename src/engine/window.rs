@@ -167,18 +167,24 @@ impl Engine {
             work(&window).await
         })
         .await;
-        let restored = self.put_back(registry, &collectors).await;
+        let restored = self.put_back(registry, &collectors, window.has_swept.get()).await;
         let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
         Ok(Maintained { result, restored: restored.map_err(Into::into) })
     }
 
     /// No collector may be at work when the registry starts, so they go first.
-    async fn put_back(&self, registry: &RegistryContainer, collectors: &Collectors) -> Result<(), Failure> {
+    async fn put_back(
+        &self,
+        registry: &RegistryContainer,
+        collectors: &Collectors,
+        has_swept: bool,
+    ) -> Result<(), Failure> {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
         let mut reason = None;
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             match collectors.remove(self).await {
+                Ok(()) if has_swept => return self.start_afresh(&registry.name, &registry.id).await,
                 Ok(()) => return self.start_again(&registry.name, &registry.id).await,
                 Err(error) => reason = Some(error),
             }
