@@ -194,6 +194,22 @@ fn a_tag_that_leads_nowhere_is_taken_away_and_hinders_no_other_removal() {
     registry.assert_pulls("app", ["kept"]);
 }
 
+/// Manifests without a tag cannot be listed, and the collector spares what they need.
+#[test]
+fn what_an_untagged_manifest_needs_is_said_not_to_come_back() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let base = layer("shared with the untagged", 50_000);
+    for seed in ["untagged by the next push", "pushed over it"] {
+        registry.client.push("app", &["1"], &Recipe::new(seed).layer(&base).build());
+    }
+    let answer = Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app:1")]).success();
+    assert!(registry.has_blob(&base.digest));
+    answer.says("Not collected: 1 of the removed blobs");
+}
+
 #[test]
 fn whoever_declines_changes_nothing() {
     if left_out() {
