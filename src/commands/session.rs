@@ -13,7 +13,7 @@ use crate::cli;
 use crate::config::Settings;
 use crate::confirm::Consent;
 use crate::credentials;
-use crate::engine::{Engine, Found};
+use crate::engine::{Busy, Engine, Found};
 use crate::error::{Failure, Kind};
 use crate::model::RegistryAddress;
 use crate::registry::{self, Registry, Trace};
@@ -91,10 +91,13 @@ impl Session {
     ) -> anyhow::Result<Registry> {
         const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
         let Ok(engine) = self.engine().await else { return Err(error) };
-        let busy = self.put_right(engine).await?.into_values().next();
+        // Behind a proxy that answers, it may be at any port.
+        let is_silent = answer_kind(&error) == Some(registry::Kind::Unreachable);
+        let may_be_it = |busy: &Busy| !is_silent || busy.may_be_at(address.port());
+        let busy = self.put_right(engine).await?.into_values().find(may_be_it);
         if !self.has_recovered.get() {
             return Err(match busy {
-                Some(busy) => error.context(busy),
+                Some(busy) => error.context(busy.refusal),
                 None => error,
             });
         }
@@ -110,7 +113,7 @@ impl Session {
     }
 
     /// Puts right what interrupted runs left on the engine; the answer are the runs that are at work.
-    pub(crate) async fn put_right(&self, engine: &Engine) -> anyhow::Result<BTreeMap<String, Failure>> {
+    pub(crate) async fn put_right(&self, engine: &Engine) -> anyhow::Result<BTreeMap<String, Busy>> {
         let recovered = self.unless_cancelled(engine.recover()).await?;
         recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
         self.has_recovered.set(self.has_recovered.get() || !recovered.done.is_empty());
@@ -201,7 +204,7 @@ impl Session {
         let found = engine.registry_containers().await.context("look for registry containers")?;
         let is_found = |id: &str| found.iter().any(|found| found.id == id);
         if let Some((_, busy)) = at_work.into_iter().find(|(id, _)| !is_found(id)) {
-            return Err(busy.into());
+            return Err(busy.refusal.into());
         }
         let candidates = found
             .into_iter()
@@ -236,9 +239,10 @@ impl Session {
     }
 }
 
+fn answer_kind(error: &anyhow::Error) -> Option<registry::Kind> {
+    error.downcast_ref::<registry::Error>().map(registry::Error::kind)
+}
+
 fn is_unreachable(error: &anyhow::Error) -> bool {
-    let answer = error.downcast_ref::<registry::Error>();
-    answer.is_some_and(|answer| {
-        matches!(answer.kind(), registry::Kind::Unreachable | registry::Kind::Transient)
-    })
+    matches!(answer_kind(error), Some(registry::Kind::Unreachable | registry::Kind::Transient))
 }

@@ -32,7 +32,7 @@ impl Change {
                 .into());
             }
             if let Some(busy) = session.put_right(&site.engine).await?.remove(&site.container.id) {
-                return Err(busy.into());
+                return Err(busy.refusal.into());
             }
             if site.store.cache.as_deref() == Some("redis") {
                 return Err(Failure::refused(format!(
