@@ -52,7 +52,7 @@ impl Mode {
         }
     }
 
-    fn suffix(self) -> &'static str {
+    pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Dry => "dry",
             Self::Real => "sweep",

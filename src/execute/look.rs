@@ -9,8 +9,8 @@ use crate::plan::RepositoryPlan;
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
-/// Where the tags are now. Those that go with their manifest are among them: one that was pushed again may be an index
-/// over the very manifest that it had.
+/// Where the tags are now. Those that go with their manifest are looked at too: one that was moved off its digest
+/// survives the deletion of that digest, but not that of another one it was moved onto, nor that of its new parts.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
     /// The same by digest.
@@ -36,10 +36,12 @@ pub(super) async fn again(
             None => BTreeMap::new(),
         }
     };
+    let dangling = dangling_tags(plan);
     let (listed, stored) = tokio::join!(registry.tags(repository), stored);
     let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed?)
         .map(|tag| {
-            let stored = stored.get(&tag).cloned();
+            // The store still has the link of a tag whose manifest is gone.
+            let stored = stored.get(&tag).filter(|_| !dangling.contains(&tag)).cloned();
             async move {
                 let digest = match stored {
                     Some(digest) => Some(digest),
@@ -60,6 +62,12 @@ pub(super) async fn again(
     let mut present = Present { tags, at, needed: BTreeMap::new(), opaque: None };
     present.read_newcomers(registry, plan, kept).await?;
     Ok(present)
+}
+
+/// The tags that lead to no manifest and are taken away all the same.
+fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
+    let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
+    removed.map(|decision| &decision.tag).collect()
 }
 
 impl Present {
@@ -96,7 +104,9 @@ impl Present {
                     self.needed
                         .extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
                 }
-                _ => self.opaque = Some(tag),
+                Some(_) => self.opaque = Some(tag),
+                // It leads nowhere, so it needs nothing.
+                None => {}
             }
         }
         Ok(())
