@@ -38,18 +38,18 @@ pub(crate) struct Wanted<'a> {
 }
 
 pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> anyhow::Result<Snapshot> {
-    let (names, is_whole, are_named) = match &wanted.scope {
-        Scope::Whole => (registry.catalog().await?, true, false),
-        Scope::Named(names) => (names.iter().cloned().collect(), false, true),
+    let (names, are_named) = match &wanted.scope {
+        Scope::Whole => (registry.catalog().await?, false),
+        Scope::Named(names) => (names.iter().cloned().collect(), true),
         Scope::Matching(patterns) => {
             if let Some(names) = literal(patterns) {
-                (names, false, true)
+                (names, true)
             } else {
                 let all = registry.catalog().await?;
                 let covered = all
                     .into_iter()
                     .filter(|name| patterns.iter().any(|pattern| pattern.covers_repository(name)));
-                (covered.collect(), false, false)
+                (covered.collect(), false)
             }
         }
     };
@@ -58,7 +58,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
+    Ok(Snapshot { registry: registry.address().clone(), deletes_tags_by_name: false, repositories })
 }
 
 /// The repositories that patterns without globs name: the registry need not be listed for them.

@@ -1,6 +1,7 @@
 //! A repository's tags as they are immediately before its first step, and what they say against a step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -19,6 +20,8 @@ pub(super) struct Present {
     needed: BTreeMap<Digest, Tag>,
     /// A tag pushed since the plan whose needs are not fully known.
     opaque: Option<Tag>,
+    began: Instant,
+    took: Duration,
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
@@ -29,6 +32,7 @@ pub(super) async fn again(
     plan: &RepositoryPlan,
     kept: &Holdings,
 ) -> anyhow::Result<Present> {
+    let began = Instant::now();
     let repository = &plan.repository;
     let stored = async {
         match store {
@@ -59,8 +63,10 @@ pub(super) async fn again(
             at.entry(digest.clone()).or_default().insert(tag.clone());
         }
     }
-    let mut present = Present { tags, at, needed: BTreeMap::new(), opaque: None };
+    let mut present =
+        Present { tags, at, needed: BTreeMap::new(), opaque: None, began, took: Duration::ZERO };
     present.read_newcomers(registry, plan, kept).await?;
+    present.took = began.elapsed();
     Ok(present)
 }
 
@@ -71,6 +77,13 @@ fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
 }
 
 impl Present {
+    /// Whether the tags have to be looked at again: what was pushed since may need what is about to go. Where a look
+    /// takes long, it is good for longer, so that looking is not all that is done.
+    pub(super) fn is_stale(&self) -> bool {
+        const FRESH: Duration = Duration::from_secs(2);
+        self.began.elapsed() > FRESH.max(self.took * 4)
+    }
+
     /// Reads what was pushed since the plan: an index may name a manifest that is about to go.
     async fn read_newcomers(
         &mut self,

@@ -38,13 +38,7 @@ impl Change {
             Some(Err(error)) => (None, Some(error.context("what was kept could not be verified"))),
             None => (None, None),
         };
-        let ended = Ended {
-            outcome,
-            collection,
-            verified: verified.as_ref(),
-            freed: planned.freed,
-            is_freed_exact: planned.is_freed_exact,
-        };
+        let ended = Ended { outcome, collection, verified: verified.as_ref(), freed: planned.freed };
         let failure = match collection {
             Collection::Failed(error) => Some(error),
             _ => unverified.as_ref(),
@@ -100,13 +94,7 @@ mod tests {
     }
 
     fn code(outcome: Option<&Outcome>, failure: Option<Kind>) -> u8 {
-        let ended = Ended {
-            outcome,
-            collection: &Collection::NotAsked,
-            verified: None,
-            freed: ByteSize(0),
-            is_freed_exact: true,
-        };
+        let ended = Ended { outcome, collection: &Collection::NotAsked, verified: None, freed: ByteSize(0) };
         let failure = failure.map(|kind| Failure::new(kind, "why").into());
         exit_code(&ended, failure.as_ref(), false)
     }

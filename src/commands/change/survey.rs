@@ -72,13 +72,7 @@ impl Change {
             (Collects::Yes, Place::Here(_)) => Collection::NothingToCollect,
             (Collects::Yes, Place::Elsewhere(why)) => Collection::NotHere(why.clone()),
         };
-        let ended = Ended {
-            outcome: None,
-            collection: &collection,
-            verified: None,
-            freed: plan.freed,
-            is_freed_exact: plan.is_freed_exact,
-        };
+        let ended = Ended { outcome: None, collection: &collection, verified: None, freed: plan.freed };
         match self.output.format {
             Format::Json => {
                 let document = report::json::run(
