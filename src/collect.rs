@@ -155,6 +155,12 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
             ));
         }
     }
+    let still_needed = task.dead.difference(eligible).count();
+    if still_needed > 0 {
+        remarks.push(format!(
+            "Not collected: {still_needed} of the removed blobs, which other manifests in the store need (without a tag, or pushed or skipped meanwhile)"
+        ));
+    }
     let removed = if swept.sweep.is_some() { eligible.len() } else { 0 };
     Ok(Collected {
         container: task.site.container.name.clone(),

@@ -40,6 +40,7 @@ pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
+pub(crate) use recover::Busy;
 pub(crate) use window::Manner;
 
 /// A connection to one engine that answered.

@@ -1,8 +1,8 @@
 //! Carries out an approved plan. It decides nothing: a step is done as planned, or skipped because the world has
 //! changed since.
 //!
-//! Immediately before the first step in a repository its tags are listed and resolved again; afterwards they are
-//! listed once more, and what is missing must be exactly what was planned.
+//! Immediately before the first step in a repository, and again whenever that look has grown old, its tags are listed
+//! and resolved; afterwards they are listed once more, and what is missing must be exactly what was planned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ use look::Present;
 
 /// Repositories worked on at one time; the registry's own limit bounds the requests.
 const REPOSITORIES_AT_ONCE: usize = 4;
-/// Steps of one rank sent at one time; the registry's own limit bounds the requests.
+/// Steps of one rank that one look at the tags is good for, unless it is quickly done.
 const STEPS_AT_ONCE: usize = 64;
 
 pub(crate) async fn execute(
@@ -68,43 +68,44 @@ impl Executor<'_> {
 
     async fn run(&self) -> RepositoryOutcome {
         let mut outcome = RepositoryOutcome::default();
-        let present = match look::again(self.registry, self.store, self.plan, self.kept).await {
-            Ok(present) => present,
-            Err(error) => {
-                let why = Fate::Failed(format!("its tags could not be read again: {error:#}"));
-                self.plan.ranks.iter().flatten().for_each(|step| record(&mut outcome, step, &why));
-                return outcome;
-            }
-        };
-        let mut stopped: Option<String> = None;
-        for rank in &self.plan.ranks {
+        let mut present: Option<Present> = None;
+        let mut stopped: Option<Fate> = None;
+        for batch in self.plan.ranks.iter().flat_map(|rank| rank.chunks(STEPS_AT_ONCE)) {
             if self.cancel.is_cancelled() {
-                stopped.get_or_insert("interrupted".to_owned());
+                stopped.get_or_insert(Fate::Skipped("interrupted".to_owned()));
             }
-            if let Some(why) = &stopped {
-                let fate = Fate::Skipped(why.clone());
-                for step in rank {
+            if stopped.is_none() && present.as_ref().is_none_or(Present::is_stale) {
+                match look::again(self.registry, self.store, self.plan, self.kept).await {
+                    Ok(now) => present = Some(now),
+                    Err(error) => {
+                        let why = format!("its tags could not be read again: {error:#}");
+                        stopped = Some(Fate::Failed(why));
+                    }
+                }
+            }
+            let (None, Some(present)) = (&stopped, &present) else {
+                let fate = stopped.clone().unwrap_or_else(|| Fate::Skipped("not looked at again".to_owned()));
+                for step in batch {
                     record(&mut outcome, step, &fate);
                 }
                 continue;
-            }
-            let fates: Vec<_> = stream::iter(rank)
-                .map(|step| {
-                    let present = &present;
-                    async move { (step, self.take(step, present).await) }
-                })
+            };
+            let fates: Vec<_> = stream::iter(batch)
+                .map(|step| async move { (step, self.take(step, present).await) })
                 .buffer_unordered(STEPS_AT_ONCE)
                 .collect()
                 .await;
             for (step, fates) in fates {
                 if matches!(step, Step::DeleteManifest { .. }) && !matches!(fates, Fates::All(Fate::Done)) {
                     // What stays may need its parts.
-                    stopped.get_or_insert("a manifest that may need it stays".to_owned());
+                    stopped.get_or_insert(Fate::Skipped("a manifest that may need it stays".to_owned()));
                 }
                 fates.record(&mut outcome, step);
             }
         }
-        self.look_after(&mut outcome).await;
+        if present.is_some() {
+            self.look_after(&mut outcome).await;
+        }
         outcome
     }
 

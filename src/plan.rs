@@ -44,10 +44,9 @@ pub(crate) struct Plan {
     pub(crate) unreadable: Vec<(Repository, String)>,
     /// What must be whole afterwards.
     pub(crate) kept: Holdings,
-    /// Bytes that only removed manifests hold, each blob counted once.
+    /// Bytes that no manifest which was read needs any more, each blob counted once. Untagged manifests, which HTTP does
+    /// not show, may need some of them.
     pub(crate) freed: ByteSize,
-    /// Whether the whole registry was read, so that no other repository can hold some of these bytes.
-    pub(crate) is_freed_exact: bool,
     /// Why nothing may be collected: what could not be read might need what looks like garbage.
     pub(crate) blockers: Vec<String>,
     /// Keeps any other module from building one.
@@ -144,7 +143,6 @@ fn assemble(
     Plan {
         registry: snapshot.registry.clone(),
         freed: space::freed(snapshot, &repositories),
-        is_freed_exact: snapshot.is_whole && unreadable.is_empty(),
         kept,
         unreadable,
         blockers,
@@ -326,6 +324,10 @@ impl Plan {
 
     pub(crate) fn removed_tag_count(&self) -> usize {
         self.repositories.iter().map(|plan| plan.removed_tags().count()).sum()
+    }
+
+    pub(crate) fn kept_tag_count(&self) -> usize {
+        self.repositories.iter().map(|plan| plan.kept_tags().count()).sum()
     }
 
     pub(crate) fn removed_manifest_count(&self) -> usize {

@@ -99,6 +99,7 @@ impl Policy {
     /// The verdict where no rule has a say, else the digest of the tag's manifest.
     fn without_rules<'a>(
         &self,
+        repository: &Repository,
         view: &RepositoryView,
         tag: &Tag,
         state: &'a TagState,

@@ -25,7 +25,6 @@ pub(crate) struct Ended<'a> {
     pub(crate) verified: Option<&'a Verified>,
     /// What the plan would free.
     pub(crate) freed: ByteSize,
-    pub(crate) is_freed_exact: bool,
 }
 
 /// The plan: per repository what stays, what goes and why.
@@ -64,16 +63,15 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
 }
 
 fn total(plan: &Plan) -> String {
-    let kept = plan.kept.tag_count();
+    let kept = plan.kept_tag_count();
     if !plan.has_steps() {
         return format!("No tags to remove; {} kept.\n", count(kept, "tag"));
     }
     format!(
-        "Total: {} and {} to remove, {} kept; {}{} to reclaim\n",
+        "Total: {} and {} to remove, {} kept; up to {} to reclaim\n",
         count(plan.removed_tag_count(), "tag"),
         count(plan.removed_manifest_count(), "manifest"),
         count(kept, "tag"),
-        if plan.is_freed_exact { "" } else { "up to " },
         plan.freed
     )
 }
@@ -185,8 +183,7 @@ pub(crate) fn ended(ended: &Ended) -> String {
         Collection::NotAsked if ended.outcome.is_some_and(Outcome::has_done_anything) => {
             let _ = writeln!(
                 text,
-                "{}{} come back with the next garbage collection: docker registry gc",
-                if ended.is_freed_exact { "" } else { "Up to " },
+                "Up to {} come back with the next garbage collection: docker registry gc",
                 ended.freed
             );
         }

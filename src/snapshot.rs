@@ -38,11 +38,11 @@ pub(crate) struct Wanted<'a> {
 }
 
 pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> anyhow::Result<Snapshot> {
-    let (names, is_whole, are_named) = match &wanted.scope {
-        Scope::Whole => (registry.catalog().await?, true, false),
-        Scope::Named(names) => (names.iter().cloned().collect(), false, true),
+    let (names, are_named) = match &wanted.scope {
+        Scope::Whole => (registry.catalog().await?, false),
+        Scope::Named(names) => (names.iter().cloned().collect(), true),
         Scope::Matching(is_wanted) => {
-            (registry.catalog().await?.into_iter().filter(|name| is_wanted(name)).collect(), false, false)
+            (registry.catalog().await?.into_iter().filter(|name| is_wanted(name)).collect(), false)
         }
     };
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot { registry: registry.address().clone(), is_whole, deletes_tags_by_name: false, repositories })
+    Ok(Snapshot { registry: registry.address().clone(), deletes_tags_by_name: false, repositories })
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;

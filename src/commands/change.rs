@@ -60,7 +60,6 @@ struct Planned {
     document: Value,
     kept: Holdings,
     freed: ByteSize,
-    is_freed_exact: bool,
     blockers: Vec<String>,
     dead: BTreeSet<Digest>,
     has_steps: bool,
@@ -69,19 +68,29 @@ struct Planned {
 
 impl Change {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<u8> {
-        let registry = session.registry(&self.hosts, &self.access).await?;
-        // Neither changes anything, so the engine and the registry are asked at the same time.
+        let mut registry = session.registry(&self.hosts, &self.access).await?;
+        // Neither changes anything, so the engine and the registry are asked at the same time; but for an interrupted
+        // collection, which is put right, and then the registry is read again.
+        let had_recovered = session.has_recovered();
         let read = session.unless_cancelled(self.read(session, &registry));
         let (place, snapshot) = tokio::join!(self.place(session, &registry), read);
-        let (place, mut snapshot) = (place?, snapshot?);
-        let place = self.certain(place, &snapshot).await?;
+        let place = place?;
+        let mut snapshot = if session.has_recovered() == had_recovered {
+            snapshot?
+        } else {
+            registry = session.answering(registry.address(), &self.access).await?;
+            session.unless_cancelled(self.read(session, &registry)).await?
+        };
+        let place = self.certain(session, place, &snapshot).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         drop(snapshot);
         self.show(session, &plan);
         if self.flags.dry_run {
             return self.dry_run(session, &place, plan).await;
         }
-        if !plan.has_steps() && !self.has_garbage(session, &place, &plan).await? {
+        if plan.has_steps() {
+            self.refuse_unfit(session, &place).await?;
+        } else if !self.has_garbage(session, &place, &plan).await? {
             return Ok(self.nothing_to_do(session, &plan, &place));
         }
         let planned = Planned::of(&plan);
@@ -184,11 +193,14 @@ impl Change {
     }
 
     fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {
-        let manner = match self.window.gc_mode {
+        Task { site, manner: self.manner(), kept: &planned.kept, dead: &planned.dead }
+    }
+
+    fn manner(&self) -> Manner {
+        match self.window.gc_mode {
             GcMode::Offline => Manner::Stopped,
             GcMode::Live => Manner::Live,
-        };
-        Task { site, manner, kept: &planned.kept, dead: &planned.dead }
+        }
     }
 
     /// The collection and, if there was one, a connection to the registry that is back in service.
@@ -230,7 +242,6 @@ impl Planned {
             document: report::json::plan(plan),
             kept: plan.kept.clone(),
             freed: plan.freed,
-            is_freed_exact: plan.is_freed_exact,
             blockers: plan.blockers.clone(),
             dead,
             has_steps: plan.has_steps(),

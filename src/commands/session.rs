@@ -1,5 +1,7 @@
 //! What every command begins with: the registry that is meant, a connection to it, and the container it runs in.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use crate::cli;
 use crate::config::Settings;
 use crate::confirm::Consent;
 use crate::credentials;
-use crate::engine::{Engine, Found};
+use crate::engine::{Busy, Engine, Found};
 use crate::error::{Failure, Kind};
 use crate::model::RegistryAddress;
 use crate::registry::{self, Registry, Trace};
@@ -28,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) ui: Ui,
     pub(crate) cancel: Cancel,
     engine: OnceCell<Engine>,
+    /// Whether a registry was started again that an interrupted run had left stopped: it may take a moment to answer.
+    has_recovered: Cell<bool>,
 }
 
 /// Where the registry runs, as far as this engine can tell.
@@ -38,7 +42,7 @@ pub(crate) enum Place {
 
 impl Session {
     pub(crate) fn new(settings: Settings, ui: Ui, cancel: Cancel) -> Self {
-        Self { settings, ui, cancel, engine: OnceCell::new() }
+        Self { settings, ui, cancel, engine: OnceCell::new(), has_recovered: Cell::new(false) }
     }
 
     /// Work that may be given up at any moment: nothing has been changed yet, or no more will be.
@@ -85,16 +89,27 @@ impl Session {
         access: &cli::Access,
         error: anyhow::Error,
     ) -> anyhow::Result<Registry> {
-        const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
         let Ok(engine) = self.engine().await else { return Err(error) };
-        let recovered = self.unless_cancelled(engine.recover()).await?;
-        for busy in recovered.at_work.values() {
-            self.ui.say(&format!("Perhaps this registry is stopped for a moment: {busy}."));
+        // Behind a proxy that answers, it may be at any port.
+        let is_silent = answer_kind(&error) == Some(registry::Kind::Unreachable);
+        let may_be_it = |busy: &Busy| !is_silent || busy.may_be_at(address.port());
+        let busy = self.put_right(engine).await?.into_values().find(may_be_it);
+        if !self.has_recovered.get() {
+            return Err(match busy {
+                Some(busy) => error.context(busy.refusal),
+                None => error,
+            });
         }
-        if recovered.done.is_empty() {
-            return Err(error);
-        }
-        recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
+        self.answering(address, access).await
+    }
+
+    /// A connection to a registry that was just started.
+    pub(crate) async fn answering(
+        &self,
+        address: &RegistryAddress,
+        access: &cli::Access,
+    ) -> anyhow::Result<Registry> {
+        const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
         let asked = Instant::now();
         loop {
             match self.unless_cancelled(self.connect(address, access)).await {
@@ -104,6 +119,19 @@ impl Session {
                 connected => return connected,
             }
         }
+    }
+
+    /// Puts right what interrupted runs left on the engine; the answer are the runs that are at work.
+    pub(crate) async fn put_right(&self, engine: &Engine) -> anyhow::Result<BTreeMap<String, Busy>> {
+        let recovered = self.unless_cancelled(engine.recover()).await?;
+        recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
+        self.has_recovered.set(self.has_recovered.get() || !recovered.done.is_empty());
+        Ok(recovered.at_work)
+    }
+
+    /// Whether anything was put right: a registry may have been started again.
+    pub(crate) fn has_recovered(&self) -> bool {
+        self.has_recovered.get()
     }
 
     pub(crate) async fn connect(
@@ -184,8 +212,14 @@ impl Session {
         Ok(Some(address))
     }
 
+    /// A registry that is stopped for a collection is a candidate too: without it another one would be the only one.
     async fn on_engine(&self, engine: &Engine, container: Option<&str>) -> anyhow::Result<Vec<Candidate>> {
+        let at_work = self.put_right(engine).await?;
         let found = engine.registry_containers().await.context("look for registry containers")?;
+        let is_found = |id: &str| found.iter().any(|found| found.id == id);
+        if let Some((_, busy)) = at_work.into_iter().find(|(id, _)| !is_found(id)) {
+            return Err(busy.refusal.into());
+        }
         let candidates = found
             .into_iter()
             .filter(|found| container.is_none_or(|named| found.name == named || found.id.starts_with(named)));
@@ -219,9 +253,10 @@ impl Session {
     }
 }
 
+fn answer_kind(error: &anyhow::Error) -> Option<registry::Kind> {
+    error.downcast_ref::<registry::Error>().map(registry::Error::kind)
+}
+
 fn is_unreachable(error: &anyhow::Error) -> bool {
-    let answer = error.downcast_ref::<registry::Error>();
-    answer.is_some_and(|answer| {
-        matches!(answer.kind(), registry::Kind::Unreachable | registry::Kind::Transient)
-    })
+    matches!(answer_kind(error), Some(registry::Kind::Unreachable | registry::Kind::Transient))
 }

@@ -52,7 +52,7 @@ impl Mode {
         }
     }
 
-    fn suffix(self) -> &'static str {
+    pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Dry => "dry",
             Self::Real => "sweep",
@@ -149,15 +149,23 @@ impl Engine {
     }
 
     pub(super) async fn remove_collector(&self, name: &str) -> Result<()> {
+        const TRIES: u32 = 20;
         let options = RemoveContainerOptions { force: true, v: false, ..Default::default() };
-        match self.docker.remove_container(name, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => match self.inspect(name).await {
-                Ok(None) => Ok(()),
-                _ => Err(error).with_context(|| format!("remove the container `{name}`")),
-            },
+        for _ in 1..TRIES {
+            match self.docker.remove_container(name, Some(options.clone())).await {
+                Ok(()) => return Ok(()),
+                Err(error) if status(&error) == Some(404) => return Ok(()),
+                // Somebody else is removing it: when that is done it is gone.
+                Err(error) if status(&error) == Some(409) => {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err(error) => match self.inspect(name).await {
+                    Ok(None) => return Ok(()),
+                    _ => return Err(error).with_context(|| format!("remove the container `{name}`")),
+                },
+            }
         }
+        bail!("the container `{name}` is being removed and does not go")
     }
 
     /// Starts a collector, waits for its end and reads what it printed. Cancelled, it leaves the collector running:

@@ -83,6 +83,11 @@ pub(crate) struct Mount {
     pub(crate) is_writable: bool,
 }
 
+/// A file system in memory is empty after a stop, and is nobody else's to see.
+fn outlives_a_stop(mount: &MountPoint) -> bool {
+    mount.typ.as_deref() != Some("tmpfs")
+}
+
 impl Mount {
     pub(super) fn from_engine(mount: MountPoint) -> Self {
         let source = mount.name.filter(|name| !name.is_empty()).or(mount.source);
@@ -160,7 +165,13 @@ impl RegistryContainer {
             state: State::from_engine(&state),
             command,
             environment,
-            mounts: found.mounts.unwrap_or_default().into_iter().map(Mount::from_engine).collect(),
+            mounts: found
+                .mounts
+                .unwrap_or_default()
+                .into_iter()
+                .filter(outlives_a_stop)
+                .map(Mount::from_engine)
+                .collect(),
             auto_remove: host.auto_remove.unwrap_or(false),
             network_mode: host.network_mode.unwrap_or_default(),
             picked_because,
@@ -304,6 +315,15 @@ mod tests {
         assert!(registry.is_on_a_mount("/var/lib/registry/data"));
         assert!(!registry.is_on_a_mount("/var/lib/registry2"));
         assert!(!registry.is_on_a_mount("/data"));
+    }
+
+    #[test]
+    fn a_store_in_memory_is_lost_with_a_stop() {
+        let registry = sample(|found| {
+            let mount = &mut found.mounts.as_mut().unwrap()[0];
+            (mount.typ, mount.name) = (Some("tmpfs".to_owned()), None);
+        });
+        assert!(!registry.is_on_a_mount("/var/lib/registry"));
     }
 
     #[test]

@@ -173,9 +173,7 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
             ),
         };
     }
-    // A proxy in front, or the host's network, which publishes nothing.
-    let hidden =
-        registries(is_running).filter(|container| !publishers.is_empty() || uses_host_network(container));
+    // A proxy in front, on the engine or on the machine itself, or the host's network, which publishes nothing.
     let behind = publishers.first().map(|container| name_of(container));
     let because = |_: &str| match &behind {
         Some(proxy) => {
@@ -183,9 +181,12 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
                 "it is the only container that runs a registry, and `{proxy}` publishes port {port} without being one"
             )
         }
-        None => "it runs a registry on the host's network".to_owned(),
+        None => format!("it is the only container that runs a registry, and none publishes port {port}"),
     };
-    if let Some(found) = one_of(&hidden.collect::<Vec<_>>(), because, Certainty::Likely) {
+    // Without a proxy nothing says that it is one of several.
+    let hidden: Vec<_> = registries(is_running).collect();
+    let hidden = if publishers.is_empty() && hidden.len() > 1 { Vec::new() } else { hidden };
+    if let Some(found) = one_of(&hidden, because, Certainty::Likely) {
         return found;
     }
     // Its image and command say nothing, but the port is its own.
@@ -271,10 +272,6 @@ fn is_running(container: &ContainerSummary) -> bool {
                 | ContainerSummaryStateEnum::RESTARTING
         )
     )
-}
-
-fn uses_host_network(container: &ContainerSummary) -> bool {
-    container.host_config.as_ref().and_then(|host| host.network_mode.as_deref()) == Some("host")
 }
 
 pub(super) fn name_of(container: &ContainerSummary) -> String {

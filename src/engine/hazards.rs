@@ -66,7 +66,7 @@ impl Engine {
         Ok(())
     }
 
-    /// By the `find` of the container's own image; `None` where it has none.
+    /// By the `find` of the container's own image; `None` where it has none that can do it.
     async fn find_layout(&self, registry: &RegistryContainer, folder: &str) -> Result<Option<Layout>> {
         let command = [
             "find", folder, "(", "-type", "d", "-name", "_*", "-prune", "-print", ")", "-o", "(", "!",
@@ -76,9 +76,10 @@ impl Engine {
         let found = self.exec(&registry.id, &command, &[], |line| layout.read_line(folder, line)).await;
         let found = found.context("look through the store's repositories")?;
         match found.exit_code {
-            126 | 127 => Ok(None),
-            // Nothing was ever pushed: there is no such folder. Or a folder went while it was looked through.
-            _ => Ok(Some(layout)),
+            0 => Ok(Some(layout)),
+            // There is no such program, it does not know these words, a folder is closed to it or went while it looked:
+            // what it did not see is not known to be absent.
+            _ => Ok(None),
         }
     }
 

@@ -68,6 +68,21 @@ impl Engine {
         Err(left_down(name, &reason).hint(format!("`docker start {name}` starts it again")))
     }
 
+    /// After a sweep. A process that somebody started meanwhile remembers blobs that are gone: it must not go on.
+    pub(super) async fn start_afresh(&self, name: &str, container: &str) -> Result<(), Failure> {
+        if self.is_running(container).await.unwrap_or(false)
+            && let Err(error) = self.stop(container).await
+        {
+            return Err(Failure::failed(format!(
+                "the container `{name}`, started by somebody during the collection, could not be restarted: {error:#}"
+            ))
+            .hint(format!(
+                "`docker restart {name}` before anything is pushed: it remembers blobs that are gone"
+            )));
+        }
+        self.start_again(name, container).await
+    }
+
     async fn start(&self, container: &str) -> Result<()> {
         let answer = self.docker.start_container(container, None::<StartContainerOptions>).await;
         let found = self.inspect(container).await?.context("the container is gone")?;

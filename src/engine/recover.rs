@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
-use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING};
+use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
 use crate::error::Failure;
@@ -42,6 +42,7 @@ struct Trace {
 struct RegistryTrace {
     name: String,
     is_running: bool,
+    ports: Vec<u16>,
 }
 
 /// What was found of other runs.
@@ -50,7 +51,22 @@ pub(crate) struct Recovered {
     /// What was put right, in sentences.
     pub(crate) done: Vec<String>,
     /// Runs that are at work, by the id of the registry's container.
-    pub(crate) at_work: BTreeMap<String, Failure>,
+    pub(crate) at_work: BTreeMap<String, Busy>,
+}
+
+/// A registry that another run is collecting.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    pub(crate) refusal: Failure,
+    /// The host's ports it is published at when it runs; those of the engine's choice are not known before.
+    ports: Vec<u16>,
+}
+
+impl Busy {
+    /// Whether this may be the registry at `port` to which no connection could be made.
+    pub(crate) fn may_be_at(&self, port: Option<u16>) -> bool {
+        self.ports.is_empty() || port.is_none_or(|port| self.ports.contains(&port))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -86,7 +102,9 @@ impl Engine {
                     recovered.done.push(self.put_right(registry, leftover).await?);
                 }
                 Some(_) => {
-                    recovered.at_work.insert(registry.clone(), leftover.somebody_elses());
+                    let ports = leftover.registry.as_ref().map_or_else(Vec::new, |found| found.ports.clone());
+                    let busy = Busy { refusal: leftover.somebody_elses(), ports };
+                    recovered.at_work.insert(registry.clone(), busy);
                 }
             }
         }
@@ -101,6 +119,13 @@ impl Engine {
             Some(found) if !found.is_running && leftover.was_running() => {
                 self.start_again(&found.name, registry).await?;
                 format!("An interrupted collection had left `{}` stopped: it was started again.", found.name)
+            }
+            Some(found) if found.is_running && leftover.has_swept() => {
+                self.start_afresh(&found.name, registry).await?;
+                format!(
+                    "`{}` was started while an interrupted collection swept: it was restarted.",
+                    found.name
+                )
             }
             Some(found) => {
                 format!("The containers of an interrupted collection of `{}` were removed.", found.name)
@@ -133,6 +158,7 @@ impl Engine {
             leftover.registry = self.inspect(id).await?.map(|found| RegistryTrace {
                 name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
                 is_running: found.state.and_then(|state| state.running) == Some(true),
+                ports: published_ports(found.host_config),
             });
         }
         Ok(leftovers)
@@ -177,6 +203,14 @@ impl Leftover {
         self.collectors.iter().any(|collector| collector.was_running)
     }
 
+    /// Whether a sweep began. Its run removes the collectors before it starts the registry.
+    fn has_swept(&self) -> bool {
+        let suffix = Mode::Real.suffix();
+        self.collectors.iter().any(|collector| {
+            collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED
+        })
+    }
+
     fn somebody_elses(&self) -> Failure {
         let registry = self.registry.as_ref().map_or("a registry", |registry| registry.name.as_str());
         let names: Vec<&str> = self.collectors.iter().map(|collector| collector.name.as_str()).collect();
@@ -187,12 +221,27 @@ impl Leftover {
     }
 }
 
+fn published_ports(host: Option<HostConfig>) -> Vec<u16> {
+    let bindings = host.and_then(|host| host.port_bindings).unwrap_or_default();
+    let ports = bindings
+        .into_values()
+        .flatten()
+        .flatten()
+        .map(|binding| binding.host_port.and_then(|port| port.parse().ok()).filter(|&port| port != 0));
+    // One of the engine's choice may be any.
+    ports.collect::<Option<Vec<u16>>>().unwrap_or_default()
+}
+
 fn label<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
     container.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use bollard::models::PortBinding;
+
     use super::*;
     use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
 
@@ -200,12 +249,31 @@ mod tests {
         let trace = |&state| Trace { name: "x".to_owned(), state, created: 1_000, owner, was_running: true };
         Leftover {
             collectors: states.iter().map(trace).collect(),
-            registry: Some(RegistryTrace { name: "registry".to_owned(), is_running: registry_runs }),
+            registry: Some(RegistryTrace {
+                name: "registry".to_owned(),
+                is_running: registry_runs,
+                ports: Vec::new(),
+            }),
         }
     }
 
     fn judge(leftover: &Leftover, seconds_later: i64) -> Verdict {
         leftover.judge(Timestamp::from_second(1_000 + seconds_later).unwrap())
+    }
+
+    #[test]
+    fn a_registry_at_another_port_is_not_the_one_that_does_not_answer() {
+        let at = |ports: &[&str]| {
+            let binding = |port: &&str| PortBinding { host_port: Some((*port).to_owned()), host_ip: None };
+            let bindings =
+                HashMap::from([("5000/tcp".to_owned(), Some(ports.iter().map(binding).collect()))]);
+            let host = HostConfig { port_bindings: Some(bindings), ..HostConfig::default() };
+            Busy { refusal: Failure::refused("busy"), ports: published_ports(Some(host)) }
+        };
+        assert!(at(&["5000"]).may_be_at(Some(5000)));
+        assert!(!at(&["5000"]).may_be_at(Some(5001)));
+        assert!(at(&[""]).may_be_at(Some(5001)), "a port of the engine's choice");
+        assert!(at(&[]).may_be_at(Some(5001)), "the host's network");
     }
 
     #[test]

@@ -108,12 +108,7 @@ impl Engine {
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
-        if let Some(refusal) = registry.refusal() {
-            return Err(refusal.into());
-        }
-        registry.configuration_path()?;
-        self.refuse_other_writers(registry, store).await?;
-        self.refuse_hazards(registry, store).await?;
+        self.refuse_unfit(registry, store, manner).await?;
         if cancel.is_cancelled() {
             return Err(interrupted());
         }
@@ -123,14 +118,19 @@ impl Engine {
         }
     }
 
-    async fn while_stopped<T>(
+    /// Whether a window can be opened at all, to be asked before anything is deleted for a collection.
+    pub(crate) async fn refuse_unfit(
         &self,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
-        cancel: &Cancel,
-        work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
-    ) -> Result<Maintained<T>> {
+        manner: Manner,
+    ) -> Result<()> {
+        if let Some(refusal) = registry.refusal() {
+            return Err(refusal.into());
+        }
+        registry.configuration_path()?;
         if let Driver::Filesystem { root } = &store.driver
+            && manner == Manner::Stopped
             && !registry.is_on_a_mount(root)
         {
             return Err(Failure::refused(format!(
@@ -141,6 +141,17 @@ impl Engine {
             .hint("`--gc-mode live` collects inside the running registry; nobody may push meanwhile")
             .into());
         }
+        self.refuse_other_writers(registry, store).await?;
+        self.refuse_hazards(registry, store).await
+    }
+
+    async fn while_stopped<T>(
+        &self,
+        registry: &RegistryContainer,
+        store: &StoreConfiguration,
+        cancel: &Cancel,
+        work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
+    ) -> Result<Maintained<T>> {
         let collectors = Collectors::create(self, registry, store).await?;
         let window = Window {
             engine: self,
@@ -156,18 +167,24 @@ impl Engine {
             work(&window).await
         })
         .await;
-        let restored = self.put_back(registry, &collectors).await;
+        let restored = self.put_back(registry, &collectors, window.has_swept.get()).await;
         let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
         Ok(Maintained { result, restored: restored.map_err(Into::into) })
     }
 
     /// No collector may be at work when the registry starts, so they go first.
-    async fn put_back(&self, registry: &RegistryContainer, collectors: &Collectors) -> Result<(), Failure> {
+    async fn put_back(
+        &self,
+        registry: &RegistryContainer,
+        collectors: &Collectors,
+        has_swept: bool,
+    ) -> Result<(), Failure> {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
         let mut reason = None;
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             match collectors.remove(self).await {
+                Ok(()) if has_swept => return self.start_afresh(&registry.name, &registry.id).await,
                 Ok(()) => return self.start_again(&registry.name, &registry.id).await,
                 Err(error) => reason = Some(error),
             }

@@ -1,6 +1,7 @@
 //! A repository's tags as they are immediately before its first step, and what they say against a step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -9,8 +10,8 @@ use crate::plan::RepositoryPlan;
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
-/// Where the tags are now. Those that go with their manifest are among them: one that was pushed again may be an index
-/// over the very manifest that it had.
+/// Where the tags are now. Those that go with their manifest are looked at too: one that was moved off its digest
+/// survives the deletion of that digest, but not that of another one it was moved onto, nor that of its new parts.
 pub(super) struct Present {
     tags: BTreeMap<Tag, Option<Digest>>,
     /// The same by digest.
@@ -19,6 +20,8 @@ pub(super) struct Present {
     needed: BTreeMap<Digest, Tag>,
     /// A tag pushed since the plan whose needs are not fully known.
     opaque: Option<Tag>,
+    began: Instant,
+    took: Duration,
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
@@ -29,6 +32,7 @@ pub(super) async fn again(
     plan: &RepositoryPlan,
     kept: &Holdings,
 ) -> anyhow::Result<Present> {
+    let began = Instant::now();
     let repository = &plan.repository;
     let stored = async {
         match store {
@@ -36,10 +40,12 @@ pub(super) async fn again(
             None => BTreeMap::new(),
         }
     };
+    let dangling = dangling_tags(plan);
     let (listed, stored) = tokio::join!(registry.tags(repository), stored);
     let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed?)
         .map(|tag| {
-            let stored = stored.get(&tag).cloned();
+            // The store still has the link of a tag whose manifest is gone.
+            let stored = stored.get(&tag).filter(|_| !dangling.contains(&tag)).cloned();
             async move {
                 let digest = match stored {
                     Some(digest) => Some(digest),
@@ -57,12 +63,27 @@ pub(super) async fn again(
             at.entry(digest.clone()).or_default().insert(tag.clone());
         }
     }
-    let mut present = Present { tags, at, needed: BTreeMap::new(), opaque: None };
+    let mut present =
+        Present { tags, at, needed: BTreeMap::new(), opaque: None, began, took: Duration::ZERO };
     present.read_newcomers(registry, plan, kept).await?;
+    present.took = began.elapsed();
     Ok(present)
 }
 
+/// The tags that lead to no manifest and are taken away all the same.
+fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
+    let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
+    removed.map(|decision| &decision.tag).collect()
+}
+
 impl Present {
+    /// Whether the tags have to be looked at again: what was pushed since may need what is about to go. Where a look
+    /// takes long, it is good for longer, so that looking is not all that is done.
+    pub(super) fn is_stale(&self) -> bool {
+        const FRESH: Duration = Duration::from_secs(2);
+        self.began.elapsed() > FRESH.max(self.took * 4)
+    }
+
     /// Reads what was pushed since the plan: an index may name a manifest that is about to go.
     async fn read_newcomers(
         &mut self,
@@ -96,7 +117,9 @@ impl Present {
                     self.needed
                         .extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
                 }
-                _ => self.opaque = Some(tag),
+                Some(_) => self.opaque = Some(tag),
+                // It leads nowhere, so it needs nothing.
+                None => {}
             }
         }
         Ok(())

@@ -16,8 +16,6 @@ const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) registry: RegistryAddress,
-    /// Whether every repository of the registry was read, so that bytes can be counted over all of it.
-    pub(crate) is_whole: bool,
     /// Whether the server removes one tag by its name (Distribution 3.x); on 2.x one tag of several takes a placeholder.
     pub(crate) deletes_tags_by_name: bool,
     pub(crate) repositories: BTreeMap<Repository, RepositoryState>,

@@ -34,6 +34,9 @@ pub(crate) enum Kept {
     Excluded {
         pattern: String,
     },
+    Protected {
+        by: String,
+    },
     NewestOf {
         standing: Standing,
         keep: u32,

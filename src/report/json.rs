@@ -36,11 +36,10 @@ pub(crate) fn plan(plan: &Plan) -> Value {
     });
     json!({
         "repositories": repositories.collect::<Vec<_>>(),
-        "keepTags": plan.kept.tag_count(),
+        "keepTags": plan.kept_tag_count(),
         "removeTags": plan.removed_tag_count(),
         "removeManifests": plan.removed_manifest_count(),
         "reclaimableBytes": plan.freed,
-        "isReclaimableExact": plan.is_freed_exact,
         "unreadable": plan.unreadable.iter().map(|(repository, why)| json!({ "repository": repository, "why": why })).collect::<Vec<_>>(),
         "collectionBlockedBy": plan.blockers,
     })

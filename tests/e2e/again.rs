@@ -3,9 +3,9 @@
 
 use crate::support::answer::Answer;
 use crate::support::content::{Content, Recipe, layer};
-use crate::support::engine::{clean_pull, docker, docker_reads, left_out};
-use crate::support::registry::Registry;
-use crate::support::tool::Tool;
+use crate::support::engine::{clean_pull, docker, docker_reads, docker_says, left_out};
+use crate::support::registry::{Registry, STORE};
+use crate::support::tool::{Running, Tool};
 
 /// An image in the engine, under a reference of the registry; it goes away with the value.
 struct EngineImage {
@@ -107,4 +107,51 @@ fn a_live_collection_gives_the_space_back_and_restarts_the_same_container() {
     assert_ne!(registry.started_at(), started);
     assert_eq!(registry.blob_count(), 3);
     registry.assert_pulls("app", ["kept"]);
+}
+
+/// Enough garbage for a sweep of a second or more.
+fn leave_much_garbage(registry: &Registry) {
+    registry.shell(&format!(
+        "i=0; while [ $i -lt 12000 ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
+         while read h; do echo {STORE}/blobs/sha256/${{h:0:2}}/$h; done < /tmp/names | xargs mkdir -p; \
+         while read h; do : > {STORE}/blobs/sha256/${{h:0:2}}/$h/data; done < /tmp/names"
+    ));
+}
+
+/// Starts a collection, starts the registry while it sweeps, and gives when that process was started.
+fn started_during_the_sweep(registry: &Registry, run: &mut Running) -> String {
+    let sweep = format!("name=registry-prune-{}-sweep", &registry.identity().id[..12]);
+    run.until("the collector sweeps", || {
+        !docker_says(["ps", "--quiet", "--filter", &sweep, "--filter", "status=running"]).is_empty()
+    });
+    docker_says(["start", &registry.name]);
+    registry.started_at()
+}
+
+#[test]
+fn a_process_that_somebody_starts_during_the_sweep_does_not_go_on() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    registry.client.push("app", &["1"], &Recipe::new("started meanwhile").build());
+    leave_much_garbage(&registry);
+    let tool = Tool::standalone();
+    let gc = ["gc", "--force", "--registry", &registry.address];
+
+    let mut run = tool.start(&gc);
+    let meanwhile = started_during_the_sweep(&registry, &mut run);
+    let answer = run.wait().exits(1).mentions("somebody started");
+    assert_ne!(registry.started_at(), meanwhile, "{answer}");
+
+    leave_much_garbage(&registry);
+    let mut run = tool.start(&gc);
+    let meanwhile = started_during_the_sweep(&registry, &mut run);
+    run.signal("KILL");
+    let _ = run.wait();
+    let answer = tool.run(&gc).success();
+    assert_ne!(registry.started_at(), meanwhile, "{answer}");
+    assert_eq!(registry.blob_count(), 3);
+    registry.wait_until_it_answers();
+    registry.assert_pulls("app", ["1"]);
 }

@@ -139,3 +139,21 @@ fn a_repository_that_the_collector_does_not_see_stops_the_sweep() {
         &format!("mv /var/lib/registry/aside {layers}"),
     );
 }
+
+#[test]
+fn what_no_collection_can_follow_is_refused_before_anything_is_deleted() {
+    if left_out() {
+        return;
+    }
+    let registry = with_one_image(Options::default(), "second writer");
+    let second = Options::default().volumes_from(&registry.name).start();
+    refuses(&registry, &["rm", "--gc", "--force", &registry.reference("app:1")]).mentions(&second.name);
+    registry.assert_pulls("app", ["1"]);
+    drop(second);
+
+    let elsewhere = with_one_image(
+        Options::default().env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/data"),
+        "in the container itself",
+    );
+    refuses(&elsewhere, &["rm", "--gc", "--force", &elsewhere.reference("app:1")]).mentions("/data");
+}

@@ -50,6 +50,28 @@ fn interrupt(tool: &Tool) {
     registry.assert_pulls("app", ["1"]);
 }
 
+/// A registry that is stopped is no candidate for "the only one": without looking first, another one would be taken.
+#[test]
+fn what_a_killed_run_left_stopped_is_started_by_a_command_that_names_no_registry() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    registry.client.push("app", &["1"], &Recipe::new("killed").build());
+    registry.client.leave_garbage("app", "killed");
+    let tool = Tool::standalone();
+    let mut run = tool.start(&["gc", "--force", "--registry", &registry.address]);
+    run.until("the registry is stopped for the collection", || !registry.is_running());
+    run.signal("KILL");
+    let _ = run.wait();
+    assert!(!registry.is_running());
+
+    let answer = tool.run(&["ls"]);
+    assert!(registry.is_running(), "{answer}");
+    registry.wait_until_it_answers();
+    registry.assert_pulls("app", ["1"]);
+}
+
 #[test]
 fn a_port_of_the_engines_choice_moves_and_the_report_says_where_to() {
     if left_out() {

@@ -2,7 +2,7 @@
 
 use crate::support::content::{Recipe, layer};
 use crate::support::engine::{clean_pull, left_out};
-use crate::support::registry::Registry;
+use crate::support::registry::{Registry, STORE};
 use crate::support::tool::Tool;
 
 #[test]
@@ -128,6 +128,86 @@ fn a_doomed_tag_that_was_pushed_anew_before_the_answer_is_not_lost() {
     );
     let pulled = registry.pull("app", "nightly").unwrap_or_else(|error| panic!("{error}\n{answer}"));
     assert_eq!(pulled.manifests, [fresh.manifest.digest].into(), "{answer}");
+}
+
+/// Only one platform was built anew: the other part of the index is the one that is about to go.
+#[test]
+fn a_doomed_index_that_was_pushed_anew_with_an_old_part_before_the_answer_is_not_lost() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let amd = Recipe::new("same as before").oci().build();
+    let arm = |seed: &str| Recipe::new(seed).architecture("arm64").oci().build();
+    registry.client.push_index("app", "nightly", &[&amd, &arm("last night")]);
+
+    let answer = Tool::standalone().run_on_terminal(
+        &["rm", "--gc", &registry.reference("app:nightly")],
+        "y\n",
+        || {
+            registry.client.push_index("app", "nightly", &[&amd, &arm("this night")]);
+        },
+    );
+    let pulled = registry.pull("app", "nightly").unwrap_or_else(|error| panic!("{error}\n{answer}"));
+    assert!(pulled.manifests.contains(&amd.manifest.digest), "{answer}");
+}
+
+#[test]
+fn a_doomed_tag_that_moves_onto_another_doomed_digest_before_the_answer_is_not_lost() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let old = Recipe::new("rolled back to").build();
+    registry.client.push("app", &["1"], &old);
+    registry.client.push("app", &["2"], &Recipe::new("rolled back from").build());
+
+    let answer = Tool::standalone().run_on_terminal(
+        &["rm", "--gc", &registry.reference("app:1"), &registry.reference("app:2")],
+        "y\n",
+        || registry.client.put_manifest("app", "2", &old.manifest),
+    );
+    let pulled = registry.pull("app", "2").unwrap_or_else(|error| panic!("{error}\n{answer}"));
+    assert_eq!(pulled.manifests, [old.manifest.digest].into(), "{answer}");
+}
+
+/// A tag without a manifest is in the way of every collection.
+#[test]
+fn a_tag_that_leads_nowhere_is_taken_away_and_hinders_no_other_removal() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let lost = Recipe::new("lost").build();
+    registry.client.push("app", &["lost"], &lost);
+    for tag in ["gone", "kept"] {
+        registry.client.push("app", &[tag], &Recipe::new(&format!("not lost {tag}")).build());
+    }
+    let hex = lost.manifest.digest.trim_start_matches("sha256:");
+    registry.shell(&format!("rm -r {STORE}/repositories/app/_manifests/revisions/sha256/{hex}"));
+
+    Tool::standalone().run(&["rm", "--force", &registry.reference("app:gone")]).success();
+    assert_eq!(registry.client.tags("app"), ["kept", "lost"]);
+    Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app:lost")]).success();
+    assert_eq!(registry.client.tags("app"), ["kept"]);
+    assert_eq!(registry.blob_count(), 3);
+    registry.assert_pulls("app", ["kept"]);
+}
+
+/// Manifests without a tag cannot be listed, and the collector spares what they need.
+#[test]
+fn what_an_untagged_manifest_needs_is_said_not_to_come_back() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let base = layer("shared with the untagged", 50_000);
+    for seed in ["untagged by the next push", "pushed over it"] {
+        registry.client.push("app", &["1"], &Recipe::new(seed).layer(&base).build());
+    }
+    let answer = Tool::standalone().run(&["rm", "--gc", "--force", &registry.reference("app:1")]).success();
+    assert!(registry.has_blob(&base.digest));
+    answer.says("Not collected: 1 of the removed blobs");
 }
 
 #[test]

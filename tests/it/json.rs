@@ -47,7 +47,7 @@ fn the_document_of_a_run_has_the_numbers_of_the_text() {
     let shown = format!("{:.2}", freed as f64 / 1000.0);
     let shown = shown.trim_end_matches('0').trim_end_matches('.');
     let text = text.says(&format!(
-        "Total: {} tags and {} manifests to remove, {} tags kept; {shown}kB to reclaim",
+        "Total: {} tags and {} manifests to remove, {} tags kept; up to {shown}kB to reclaim",
         plan["removeTags"], plan["removeManifests"], plan["keepTags"]
     ));
     let outcome = &run["outcome"];

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::engine::Certainty;
 use crate::error::Failure;
 use crate::model::{RegistryAddress, Snapshot};
 use crate::registry::Registry;
@@ -20,43 +21,73 @@ impl Change {
             return Ok(place.unwrap_or_else(|error| Place::Elsewhere(format!("{error:#}"))));
         }
         let place = place?;
-        if let Place::Here(site) = &place {
-            if let Some(refusal) = site.container.refusal() {
-                return Err(refusal.hint("`--no-gc` deletes without touching the container").into());
-            }
-            if let Some(upstream) = &site.store.proxies {
-                return Err(Failure::refused(format!(
-                    "the registry is a pull-through proxy of {upstream}: it deletes by its own schedule"
-                ))
-                .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
-                .into());
-            }
-            let mut recovered = session.unless_cancelled(site.engine.recover()).await?;
-            recovered.done.iter().for_each(|sentence| session.ui.say(sentence));
-            if let Some(busy) = recovered.at_work.remove(&site.container.id) {
-                return Err(busy.into());
-            }
-            if site.store.cache.as_deref() == Some("redis") {
-                return Err(Failure::refused(format!(
-                    "the registry `{}` remembers blobs in redis, which outlives its restart: pushes after a collection would be damaged",
-                    site.container.name
-                ))
-                .hint("`--no-gc` deletes only")
-                .into());
-            }
+        if let Place::Here(site) = &place
+            && site.container.certainty != Certainty::Likely
+        {
+            self.fit(session, site).await?;
         }
         Ok(place)
     }
 
-    /// The place, once the snapshot shows that it is the registry that was read. A run that collects nothing goes without.
-    pub(super) async fn certain(&self, place: Place, snapshot: &Snapshot) -> anyhow::Result<Place> {
+    /// Whether the container may be stopped at all.
+    async fn fit(&self, session: &Session, site: &Site) -> anyhow::Result<()> {
+        if let Some(refusal) = site.container.refusal() {
+            return Err(refusal.hint("`--no-gc` deletes without touching the container").into());
+        }
+        if let Some(upstream) = &site.store.proxies {
+            return Err(Failure::refused(format!(
+                "the registry is a pull-through proxy of {upstream}: it deletes by its own schedule"
+            ))
+            .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
+            .into());
+        }
+        if let Some(busy) = session.put_right(&site.engine).await?.remove(&site.container.id) {
+            return Err(busy.refusal.into());
+        }
+        if site.store.cache.as_deref() == Some("redis") {
+            return Err(Failure::refused(format!(
+                "the registry `{}` remembers blobs in redis, which outlives its restart: pushes after a collection would be damaged",
+                site.container.name
+            ))
+            .hint("`--no-gc` deletes only")
+            .into());
+        }
+        Ok(())
+    }
+
+    /// The place, once the snapshot shows that it is the registry that was read. A container that a person named must
+    /// be it; one that only looked like it is left alone if it is not.
+    pub(super) async fn certain(
+        &self,
+        session: &Session,
+        place: Place,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<Place> {
         let Place::Here(site) = &place else {
             return Ok(place);
         };
-        match (site.check_identity(snapshot).await, self.collects) {
-            (Ok(()), _) => Ok(place),
-            (Err(error), Collects::Yes) => Err(error),
-            (Err(error), Collects::No) => Ok(Place::Elsewhere(format!("{error:#}"))),
+        let is_likely = site.container.certainty == Certainty::Likely;
+        match site.check_identity(snapshot).await {
+            Ok(()) if is_likely && self.collects == Collects::Yes => {
+                self.fit(session, site).await?;
+                Ok(place)
+            }
+            Ok(()) => Ok(place),
+            Err(error) if is_likely || self.collects == Collects::No => {
+                Ok(Place::Elsewhere(format!("{error:#}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What would be refused after the deletions is refused before them.
+    pub(super) async fn refuse_unfit(&self, session: &Session, place: &Place) -> anyhow::Result<()> {
+        match (place, self.collects) {
+            (Place::Here(site), Collects::Yes) => {
+                let Site { engine, container, store, .. } = &**site;
+                session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::cli::Format;
 use crate::collect;
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::outcome::Collection;
 use crate::plan::{Plan, Request};
 use crate::report::{self, Ended};
@@ -56,8 +56,13 @@ impl Change {
             return Err(refusal.into());
         }
         let survey =
-            session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await?;
+            session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await;
         // What cannot be surveyed while it is in service is looked at again with the registry stopped.
+        let survey = match survey {
+            Ok(survey) => survey,
+            Err(error) if error::kind_of(&error) == error::Kind::Failed => return Ok(true),
+            Err(error) => return Err(error),
+        };
         Ok(survey.output.summary().is_none_or(|summary| summary.blobs > 0) && !survey.found_no_store())
     }
 
@@ -67,13 +72,7 @@ impl Change {
             (Collects::Yes, Place::Here(_)) => Collection::NothingToCollect,
             (Collects::Yes, Place::Elsewhere(why)) => Collection::NotHere(why.clone()),
         };
-        let ended = Ended {
-            outcome: None,
-            collection: &collection,
-            verified: None,
-            freed: plan.freed,
-            is_freed_exact: plan.is_freed_exact,
-        };
+        let ended = Ended { outcome: None, collection: &collection, verified: None, freed: plan.freed };
         match self.output.format {
             Format::Json => {
                 let document = report::json::run(

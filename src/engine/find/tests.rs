@@ -120,7 +120,7 @@ fn a_registry_behind_a_proxy_or_on_the_hosts_network_is_perhaps_it() {
     };
     assert_eq!(
         shown(&[host], "localhost:5000", here),
-        "id-one, perhaps: it runs a registry on the host's network"
+        "id-one, perhaps: it is the only container that runs a registry, and none publishes port 5000"
     );
     let own_image = [container("own", "corp/images", &[("0.0.0.0", 5000, 5000)])];
     assert_eq!(shown(&own_image, "localhost:5000", here), "id-own, perhaps: it publishes port 5000");

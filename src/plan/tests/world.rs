@@ -34,7 +34,6 @@ impl World {
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             registry: "127.0.0.1:5000".parse().unwrap(),
-            is_whole: true,
             deletes_tags_by_name: self.deletes_tags_by_name,
             repositories: self
                 .repositories
