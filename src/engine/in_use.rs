@@ -1,0 +1,192 @@
+//! The images that containers and Swarm services of this engine use. A stopped container counts: its image may have to
+//! be pulled again when it is made anew. Whether the images are in a registry that is pruned is not known here.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use bollard::models::{ContainerSummary, ImageSummary, LocalNodeState, SwarmInfo};
+use bollard::query_parameters::ListImagesOptions;
+use hyper::Uri;
+use hyper::http::uri::PathAndQuery;
+use serde::Deserialize;
+
+use super::find::name_of;
+use super::{Engine, retried};
+use crate::model::printable;
+
+#[derive(Debug)]
+pub(crate) struct Usage {
+    pub(crate) images: Vec<InUse>,
+    pub(crate) services: Services,
+}
+
+/// An image, and who uses it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InUse {
+    /// As the engine has it: `127.0.0.1:5000/app:v1`, `app@sha256:…`, or the image's id.
+    pub(crate) reference: String,
+    /// What else the engine knows the image by: its id, its tags, its digests in repositories.
+    pub(crate) names: Vec<String>,
+    /// In the words of a sentence: "container `web`".
+    pub(crate) user: String,
+}
+
+/// Whether the services of a swarm are among what is in use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Services {
+    /// The engine is in no swarm.
+    None,
+    Listed,
+    /// Workers of a swarm cannot ask for its services.
+    NotAManager,
+    /// A swarm is there but does not answer: its state is `locked`, `pending` or `error`.
+    NotReady {
+        state: String,
+    },
+}
+
+/// A service as the engine lists it. bollard's own type leaves out what a rollback returns to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Service {
+    #[serde(rename = "ID")]
+    id: String,
+    spec: ServiceSpec,
+    previous_spec: Option<ServiceSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceSpec {
+    name: Option<String>,
+    task_template: Option<TaskTemplate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaskTemplate {
+    container_spec: Option<ContainerSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContainerSpec {
+    image: Option<String>,
+}
+
+impl InUse {
+    pub(crate) fn references(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.reference).chain(&self.names).map(String::as_str)
+    }
+}
+
+impl Engine {
+    pub(crate) async fn images_in_use(&self) -> Result<Usage> {
+        let (mut images, (of_services, services)) =
+            tokio::try_join!(self.images_of_containers(), self.images_of_services())?;
+        images.extend(of_services);
+        Ok(Usage { images, services })
+    }
+
+    async fn images_of_containers(&self) -> Result<Vec<InUse>> {
+        let containers = self.list(true, None).await?;
+        // `all` has those that lost their tag to a newer image.
+        let options = ListImagesOptions { all: true, ..Default::default() };
+        let images = retried(|| self.docker.list_images(Some(options.clone())))
+            .await
+            .with_context(|| format!("list the images of {}", self.shown))?;
+        Ok(of_containers(&containers, &images))
+    }
+
+    async fn images_of_services(&self) -> Result<(Vec<InUse>, Services)> {
+        let info = retried(|| self.docker.info())
+            .await
+            .with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
+        let services = services_of(info.swarm.as_ref());
+        if services != Services::Listed {
+            return Ok((Vec::new(), services));
+        }
+        let listed = self.list_services().await;
+        let listed = listed.with_context(|| format!("list the Swarm services of {}", self.shown))?;
+        Ok((of_services(listed), services))
+    }
+
+    /// bollard answers with texts to `_ping` only, so that request is led to another path.
+    async fn list_services(&self) -> Result<Vec<Service>> {
+        let docker = self.docker.clone().with_request_modifier(|mut request| {
+            let mut parts = request.uri().clone().into_parts();
+            parts.path_and_query = Some(PathAndQuery::from_static("/services"));
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+            request
+        });
+        let text = retried(|| docker.ping()).await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+fn services_of(swarm: Option<&SwarmInfo>) -> Services {
+    match swarm.and_then(|swarm| swarm.local_node_state) {
+        None | Some(LocalNodeState::EMPTY | LocalNodeState::INACTIVE) => Services::None,
+        Some(LocalNodeState::ACTIVE) => match swarm.and_then(|swarm| swarm.control_available) {
+            Some(true) => Services::Listed,
+            _ => Services::NotAManager,
+        },
+        Some(state) => Services::NotReady { state: state.to_string() },
+    }
+}
+
+/// In the order of the containers' names, so that the same engine gives the same plan.
+fn of_containers(containers: &[ContainerSummary], images: &[ImageSummary]) -> Vec<InUse> {
+    let images: HashMap<&str, &ImageSummary> =
+        images.iter().map(|image| (image.id.as_str(), image)).collect();
+    let mut used: Vec<InUse> = containers
+        .iter()
+        .map(|container| {
+            let image = container.image_id.as_deref().and_then(|id| images.get(id));
+            // With containerd's store, the manifest of the platform that runs, in an index of several.
+            let manifest =
+                container.image_manifest_descriptor.as_ref().and_then(|found| found.digest.clone());
+            let names = container.image_id.iter().cloned().chain(manifest);
+            let names = names.chain(image.into_iter().flat_map(|image| names_of(image)));
+            InUse {
+                reference: container.image.clone().unwrap_or_default(),
+                names: names.collect(),
+                user: format!("container `{}`", printable(&name_of(container))),
+            }
+        })
+        .collect();
+    used.sort_by(|a, b| a.user.cmp(&b.user));
+    used
+}
+
+/// Engines write `<none>:<none>` for none.
+fn names_of(image: &ImageSummary) -> impl Iterator<Item = String> {
+    let names = image.repo_tags.iter().chain(&image.repo_digests);
+    names.filter(|name| !name.starts_with("<none>")).cloned()
+}
+
+fn of_services(services: Vec<Service>) -> Vec<InUse> {
+    let mut used: Vec<InUse> = services
+        .into_iter()
+        .flat_map(|Service { id, spec, previous_spec }| {
+            let name = printable(spec.name.as_deref().unwrap_or(&id));
+            let now = image_of(spec).map(|image| (image, format!("service `{name}`")));
+            let before = previous_spec.and_then(image_of);
+            let before = before.map(|image| (image, format!("the rollback of service `{name}`")));
+            now.into_iter().chain(before)
+        })
+        .map(|(reference, user)| InUse { reference, names: Vec::new(), user })
+        .collect();
+    used.sort_by(|a, b| a.user.cmp(&b.user));
+    used
+}
+
+/// `None` for a service that runs no containers (plugins).
+fn image_of(spec: ServiceSpec) -> Option<String> {
+    spec.task_template?.container_spec?.image
+}
+
+#[cfg(test)]
+mod tests;
