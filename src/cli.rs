@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::age::Age;
 use crate::model::RegistryAddress;
+use crate::policy::{DateOf, Filter, Group, Order};
 use crate::reference::{Pattern, Reference};
 
 /// The command line as Docker passes it on: its global flags, this plugin's name, and the rest.
@@ -97,6 +98,37 @@ pub(crate) struct Prune {
     /// Remove only what was created longer ago: `30d`, `12h`, `6mo`
     #[arg(long, value_name = "AGE", allow_hyphen_values = true)]
     pub(crate) older_than: Option<Age>,
+    /// What the rule is about or keeps: `tag=GLOB` or `tag=/EXPRESSION/`, `repository=…`, `label=KEY[=VALUE]`,
+    /// `label!=KEY[=VALUE]`, `until=AGE`
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) filter: Vec<Filter>,
+    /// Count `--keep` per what this expression captures of a tag: '(.+)-\d+'
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) group: Option<Group>,
+    /// What makes a tag newer for `--keep`: created, pushed, semver or name
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) order: Option<Order>,
+    /// The date that `--older-than` is about: created or pushed
+    #[arg(long, value_name = "DATE", requires = "older_than")]
+    pub(crate) date: Option<DateOf>,
+    /// Keep at least the newest N, whatever their age
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = keep_count)]
+    pub(crate) at_least: Option<u32>,
+    /// Keep no more than the newest N, whatever their age
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = keep_count)]
+    pub(crate) at_most: Option<u32>,
+    /// Keep whatever the rules say: `team/base`, `:latest`
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) protect: Vec<Pattern>,
+    /// Keep the references that a file lists, one on a line; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) protect_from: Option<PathBuf>,
+    /// Take the rules from a policy file (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "older_than", "filter", "group", "order", "at_least", "at_most"])]
+    pub(crate) policy: Option<PathBuf>,
+    /// Print the policy file that says the same, and stop
+    #[arg(long)]
+    pub(crate) print_policy: bool,
     /// Keep what matches: `team/app`, `app:v1.*`, `:latest` for a tag in every repository
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<Pattern>,

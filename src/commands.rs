@@ -3,6 +3,7 @@
 mod change;
 mod choose;
 mod ls;
+mod policy;
 mod session;
 mod verify;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::Command;
 use crate::plan::Request;
-use crate::policy::{Policy, Rule, Selection};
+use crate::policy::file;
 use crate::reference::Pattern;
 
 pub(crate) use session::Session;
@@ -22,10 +23,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
     let change = match command {
         Command::Prune(prune) => {
             let hosts = hosts(prune.patterns.iter().chain(&prune.exclude));
-            let selection =
-                Selection { patterns: prune.patterns, exclude: prune.exclude, ..Selection::default() };
-            let rule = Rule { selection, keep: prune.keep, older_than: prune.older_than, ..Rule::default() };
-            let policy = Policy { rules: vec![rule], ..Policy::default() };
+            let policy = policy::of(&prune)?;
+            if prune.print_policy {
+                session.ui.data(&file::print(&policy));
+                return Ok(0);
+            }
             let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
             Change {

@@ -28,7 +28,6 @@ mod dial;
 mod exec;
 mod find;
 mod hazards;
-#[expect(dead_code, reason = "called by the next change")]
 mod in_use;
 mod insecure;
 mod lifecycle;
@@ -42,6 +41,7 @@ pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
+pub(crate) use in_use::Services;
 pub(crate) use recover::Busy;
 pub(crate) use window::Manner;
 

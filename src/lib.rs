@@ -23,7 +23,6 @@ mod outcome;
 mod plan;
 mod plugin;
 mod policy;
-#[cfg_attr(not(test), expect(dead_code, reason = "called by the next change"))]
 mod protect;
 mod record;
 mod reference;

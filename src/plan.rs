@@ -113,7 +113,7 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
     for (repository, state) in &snapshot.repositories {
         match state {
             RepositoryState::Read(view) => {
-                let decided = decide(request, repository, view, now);
+                let decided = decide(&snapshot.registry, request, repository, view, now);
                 repositories.push(plan_repository(snapshot, repository, view, decided, now)?);
             }
             RepositoryState::Unreadable(why) => unreadable.push((repository.clone(), why.clone())),
@@ -185,13 +185,19 @@ struct Decided {
     named: BTreeSet<Digest>,
 }
 
-fn decide(request: &Request, repository: &Repository, view: &RepositoryView, now: Timestamp) -> Decided {
+fn decide(
+    registry: &RegistryAddress,
+    request: &Request,
+    repository: &Repository,
+    view: &RepositoryView,
+    now: Timestamp,
+) -> Decided {
     let mut decided = match request {
         Request::Prune(policy) => match graph::ineligible(view) {
             Some(why) if policy.removes_tags() => {
                 Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
             }
-            _ => Decided { verdicts: policy.judge(repository, view, now), named: BTreeSet::new() },
+            _ => Decided { verdicts: policy.judge(registry, repository, view, now), named: BTreeSet::new() },
         },
         Request::Remove(references) => named::judge(references, repository, view),
         Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),

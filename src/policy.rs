@@ -9,10 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use semver::Version;
 
-use crate::model::{Created, Digest, ManifestKind, ManifestState, Repository, RepositoryView, Tag, TagState};
-use crate::reference::{Pattern, literal_repositories};
+use crate::model::{
+    Created, Digest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView, Tag, TagState,
+};
+use crate::protect::{Protected, Protection};
+use crate::reference::literal_repositories;
 
 pub(crate) mod file;
+mod filter;
 mod rule;
 mod verdict;
 mod version;
@@ -20,7 +24,8 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use rule::{DateOf, Group, LabelFilter, Matcher, Order, Rule, Selection};
+pub(crate) use filter::Filter;
+pub(crate) use rule::{DateOf, Group, Matcher, Order, Rule, Selection};
 pub(crate) use verdict::{Kept, Removed, Standing, Verdict};
 
 use rule::Coverage;
@@ -29,13 +34,8 @@ use rule::Coverage;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
-    pub(crate) protection: Protection,
-}
-
-/// What stays whatever the rules say.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Protection {
-    pub(crate) patterns: Vec<Pattern>,
+    /// What stays whatever the rules say.
+    pub(crate) protected: Protected,
 }
 
 impl Policy {
@@ -66,6 +66,7 @@ impl Policy {
     /// The verdict on every tag of one repository.
     pub(crate) fn judge(
         &self,
+        registry: &RegistryAddress,
         repository: &Repository,
         view: &RepositoryView,
         now: Timestamp,
@@ -73,20 +74,23 @@ impl Policy {
         let mut verdicts: BTreeMap<Tag, Verdict> = BTreeMap::new();
         let mut candidates: Vec<Candidate> = Vec::new();
         for (tag, state) in &view.tags {
-            match self.without_rules(repository, view, tag, state) {
-                Ok(kept) => drop(verdicts.insert(tag.clone(), Verdict::Keep(kept))),
+            match self.without_rules(registry, repository, view, tag, state) {
+                Ok(kept) => {
+                    verdicts.insert(tag.clone(), Verdict::Keep(kept));
+                }
                 Err(digest) => candidates.push(Candidate { tag, digest, created: view.created(digest, now) }),
             }
         }
         for rule in self.rules.iter().filter(|rule| rule.removes_tags()) {
             for (tag, verdict) in judge_by(rule, repository, view, &candidates, now) {
-                match verdicts.get(&tag) {
-                    Some(Verdict::Keep(Kept::Excluded { .. })) | None => drop(verdicts.insert(tag, verdict)),
+                let replaces = match verdicts.get(&tag) {
+                    Some(Verdict::Keep(Kept::Excluded { .. })) | None => true,
                     // Keep wins; of two rules that give a tag up the first one says why.
-                    Some(Verdict::Remove(_)) if is_keep_of_a_rule(&verdict) => {
-                        drop(verdicts.insert(tag, verdict))
-                    }
-                    Some(_) => {}
+                    Some(Verdict::Remove(_)) => is_keep_of_a_rule(&verdict),
+                    Some(Verdict::Keep(_)) => false,
+                };
+                if replaces {
+                    verdicts.insert(tag, verdict);
                 }
             }
         }
@@ -96,9 +100,34 @@ impl Policy {
         verdicts
     }
 
+    /// Who needs the tag, or anything that it consists of: an engine may run one platform of an index, and knows an image
+    /// that lost its name by the digest of its config.
+    fn protection(
+        &self,
+        registry: &RegistryAddress,
+        repository: &Repository,
+        view: &RepositoryView,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Option<Protection> {
+        self.protected.holds(registry, repository, tag, digest).or_else(|| {
+            view.reachable([digest]).into_iter().find_map(|reached| {
+                let config = view.manifest(reached).and_then(|manifest| manifest.config.as_ref());
+                let by_config = || self.protected.holds_digest(&config?.digest);
+                self.protected.holds_digest(reached).or_else(by_config)
+            })
+        })
+    }
+
+    /// Whether a rule asks when tags were pushed.
+    pub(crate) fn needs_push_times(&self) -> bool {
+        self.rules.iter().any(Rule::needs_push_times)
+    }
+
     /// The verdict where no rule has a say, else the digest of the tag's manifest.
     fn without_rules<'a>(
         &self,
+        registry: &RegistryAddress,
         repository: &Repository,
         view: &RepositoryView,
         tag: &Tag,
@@ -114,9 +143,8 @@ impl Policy {
         if !self.removes_tags() {
             return Ok(Kept::NoRules);
         }
-        if let Some(pattern) = self.protection.patterns.iter().find(|pattern| pattern.covers(repository, tag))
-        {
-            return Ok(Kept::Protected { by: format!("`--protect {}`", pattern.text()) });
+        if let Some(protection) = self.protection(registry, repository, view, tag, digest) {
+            return Ok(Kept::Protected { by: protection });
         }
         if let Some(subject) = attachment_subject(tag) {
             return Ok(Kept::AttachedTo { subject });

@@ -15,7 +15,7 @@ use mention::Mention;
 
 mod mention;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Protected {
     patterns: Vec<Pattern>,
     digests: HashMap<Digest, Protection>,
@@ -23,7 +23,7 @@ pub(crate) struct Protected {
 }
 
 /// A tag that somebody named.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Named {
     /// `None` stands for the registry at hand.
     registry: Option<RegistryAddress>,
@@ -48,6 +48,14 @@ pub(crate) enum Protection {
 impl Protected {
     pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
         Self { patterns, ..Self::default() }
+    }
+
+    pub(crate) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    pub(crate) fn add_patterns(&mut self, patterns: Vec<Pattern>) {
+        self.patterns.extend(patterns);
     }
 
     /// References of an engine. What is no reference to this tool is in no registry that it reads, and is passed over.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::engine::{Certainty, Driver, Engine, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
 use crate::model::{ByteSize, Digest, RegistryAddress, Repository, Snapshot, Tag, TagState};
@@ -29,6 +31,17 @@ impl Site {
     pub(crate) async fn tags(&self, repository: &Repository) -> anyhow::Result<BTreeMap<Tag, Digest>> {
         match self.root() {
             Some(root) => self.engine.tags_in_store(&self.container, root, repository).await,
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// When the tags of a repository were pushed; what the store does not say is not in the answer.
+    pub(crate) async fn push_times(
+        &self,
+        repository: &Repository,
+    ) -> anyhow::Result<BTreeMap<Tag, Timestamp>> {
+        match self.root() {
+            Some(root) => self.engine.push_times(&self.container, root, repository).await,
             None => Ok(BTreeMap::new()),
         }
     }

@@ -67,7 +67,7 @@ struct Planned {
 }
 
 impl Change {
-    pub(super) async fn run(self, session: &Session) -> anyhow::Result<u8> {
+    pub(super) async fn run(mut self, session: &Session) -> anyhow::Result<u8> {
         let mut registry = session.registry(&self.hosts, &self.access).await?;
         // Neither changes anything, so the engine and the registry are asked at the same time; but for an interrupted
         // collection, which is put right, and then the registry is read again.
@@ -82,6 +82,7 @@ impl Change {
             session.unless_cancelled(self.read(session, &registry)).await?
         };
         let place = self.certain(session, place, &snapshot).await?;
+        session.unless_cancelled(self.learn(session, &place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         drop(snapshot);
         self.show(session, &plan);
@@ -110,6 +111,34 @@ impl Change {
             .ui
             .debug(|| format!("{} requests to the registry before the collection", registry.requests()));
         Ok(self.report(session, &planned, outcome.as_ref(), &collection, verified))
+    }
+
+    /// What only the engine knows: which images are in use, and when tags were pushed.
+    async fn learn(
+        &mut self,
+        session: &Session,
+        place: &Place,
+        snapshot: &mut Snapshot,
+    ) -> anyhow::Result<()> {
+        let Request::Prune(policy) = &mut self.request else { return Ok(()) };
+        if !policy.removes_tags() {
+            return Ok(());
+        }
+        match session.engine().await {
+            Ok(engine) => super::policy::add_in_use(policy, engine, &session.ui).await?,
+            Err(error) if self.collects == Collects::Yes => return Err(error),
+            Err(_) => {
+                session.ui.warn("the engine cannot be reached: what its containers use is not protected.");
+            }
+        }
+        if let (Place::Here(site), true) = (place, policy.needs_push_times()) {
+            for (repository, view) in snapshot.read_repositories_mut() {
+                if policy.covers_repository(repository) {
+                    view.pushed = site.push_times(repository).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn read(&self, session: &Session, registry: &Registry) -> anyhow::Result<Snapshot> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use super::configuration::STORE;
 use super::{Engine, RegistryContainer};
@@ -35,6 +36,32 @@ impl Engine {
             _ => self.archived_tags(&registry.id, &folder).await,
         }
     }
+
+    /// When each tag was last pushed: the registry writes the link of a tag anew with every push. Without `find` and
+    /// `stat` in the image nothing is known.
+    pub(crate) async fn push_times(
+        &self,
+        registry: &RegistryContainer,
+        root: &str,
+        repository: &Repository,
+    ) -> Result<BTreeMap<Tag, Timestamp>> {
+        let folder =
+            format!("{}/{STORE}/repositories/{repository}/_manifests/tags", root.trim_end_matches('/'));
+        let command = [
+            "find", &folder, "-name", "index", "-prune", "-o", "-type", "f", "-name", "link", "-exec",
+            "stat", "-c", "%Y %n", "{}", "+",
+        ];
+        let mut times = BTreeMap::new();
+        self.exec(&registry.id, &command, &[], |line| times.extend(push_time(&folder, line))).await?;
+        Ok(times)
+    }
+}
+
+/// A line of `stat`: `<seconds> <folder>/<tag>/current/link`.
+fn push_time(folder: &str, line: &str) -> Option<(Tag, Timestamp)> {
+    let (seconds, path) = line.split_once(' ')?;
+    let tag = path.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix("/current/link")?;
+    Some((tag.parse().ok()?, Timestamp::from_second(seconds.parse().ok()?).ok()?))
 }
 
 /// A line of `grep`: `<folder>/<tag>/current/link:<digest>`.

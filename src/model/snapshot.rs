@@ -176,6 +176,15 @@ impl Snapshot {
         })
     }
 
+    pub(crate) fn read_repositories_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&Repository, &mut RepositoryView)> {
+        self.repositories.iter_mut().filter_map(|(repository, state)| match state {
+            RepositoryState::Read(view) => Some((repository, view)),
+            RepositoryState::Unreadable(_) => None,
+        })
+    }
+
     pub(crate) fn view(&self, repository: &Repository) -> Option<&RepositoryView> {
         match self.repositories.get(repository) {
             Some(RepositoryState::Read(view)) => Some(view),

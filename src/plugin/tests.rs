@@ -205,7 +205,7 @@ fn completion_answers_in_cobras_format() {
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);
     assert_eq!(without(&["registry", "prune", ""]), [":4"], "no flags before a `-`");
-    assert_eq!(without(&["registry", "prune", "--d"]), ["--dry-run", ":4"]);
+    assert_eq!(without(&["registry", "prune", "--d"]), ["--date", "--dry-run", ":4"]);
     assert_eq!(without(&["registry", "prune", "--dry-run", "--d"]), [":4"], "given already");
     assert_eq!(
         without(&["registry", "prune", "--exclude", "a", "--ex"]),
@@ -220,8 +220,8 @@ fn completion_answers_in_cobras_format() {
     assert_eq!(without(&["registry", "prune", "--", "-"]), [":4"]);
     assert_eq!(without(&["registry", "nonsense", "--"]), [":4"]);
     // Debian's bash completion: no name, or the rest of the global flags before it.
-    assert_eq!(without(&["prune", "--d"]), ["--dry-run", ":4"]);
-    assert_eq!(without(&["default", "registry", "prune", "--d"]), ["--dry-run", ":4"]);
+    assert_eq!(without(&["prune", "--d"]), ["--date", "--dry-run", ":4"]);
+    assert_eq!(without(&["default", "registry", "prune", "--d"]), ["--date", "--dry-run", ":4"]);
     assert_eq!(without(&["pr"]), ["prune", ":4"]);
     assert_eq!(without(&[]).last().unwrap(), ":4");
 }

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Policy;
 use super::rule::{DateOf, Order, Origin, Rule, Selection};
-use super::{Policy, Protection};
+use crate::protect::Protected;
 use crate::reference::Pattern;
 
 /// A mistake in a policy file: `line:column: what`.
@@ -55,7 +56,7 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
         vec![Mistake { at, what: error.message().to_owned() }]
     })?;
     let mut reader = Reader { text, mistakes: Vec::new() };
-    let protect = reader.several(&file.protect);
+    let protect = reader.patterns(&file.protect);
     let mut rules: Vec<Rule> = Vec::new();
     for (number, wire) in file.rule.iter().enumerate() {
         let rule = reader.rule(wire, number + 1);
@@ -66,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
         rules.push(rule);
     }
     if reader.mistakes.is_empty() {
-        Ok(Policy { rules, protection: Protection { patterns: protect } })
+        Ok(Policy { rules, protected: Protected::new(protect) })
     } else {
         reader.mistakes.sort_by_key(|mistake| (mistake.at.line, mistake.at.column));
         Err(reader.mistakes)
@@ -177,11 +178,11 @@ fn place(text: &str, span: Range<usize>) -> Origin {
 /// The file that says the same.
 pub(crate) fn print(policy: &Policy) -> String {
     let mut text = String::new();
-    if !policy.protection.patterns.is_empty() {
+    if !policy.protected.patterns().is_empty() {
         let _ = writeln!(
             text,
             "protect = {}\n",
-            list(policy.protection.patterns.iter().map(|pattern| pattern.text().to_owned()))
+            list(policy.protected.patterns().iter().map(|pattern| pattern.text().to_owned()))
         );
     }
     for (number, rule) in policy.rules.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::rule::LabelFilter;
 use super::*;
 use crate::model::manifest::OCI_MANIFEST;
 use crate::model::{Descriptor, ImageFacts, Manifest};
@@ -38,14 +39,24 @@ impl World {
 
     /// The tags that stay, in the order of their names.
     fn kept(&self, rules: Vec<Rule>) -> Vec<String> {
-        let verdicts = Policy { rules, ..Policy::default() }.judge(&"app".parse().unwrap(), &self.0, now());
+        let verdicts = Policy { rules, ..Policy::default() }.judge(
+            &"127.0.0.1:5000".parse().unwrap(),
+            &"app".parse().unwrap(),
+            &self.0,
+            now(),
+        );
         assert_eq!(verdicts.len(), self.0.tags.len(), "every tag has a verdict");
         let kept = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)));
         kept.map(|(tag, _)| tag.to_string()).collect()
     }
 
     fn why(&self, rules: Vec<Rule>, tag: &str) -> String {
-        let verdicts = (Policy { rules, ..Policy::default() }).judge(&"app".parse().unwrap(), &self.0, now());
+        let verdicts = (Policy { rules, ..Policy::default() }).judge(
+            &"127.0.0.1:5000".parse().unwrap(),
+            &"app".parse().unwrap(),
+            &self.0,
+            now(),
+        );
         match &verdicts[&tag.parse().unwrap()] {
             Verdict::Keep(why) => format!("keep: {why}"),
             Verdict::Remove(why) => format!("remove: {why}"),
@@ -84,8 +95,8 @@ fn tags(patterns: &[&str]) -> Selection {
     Selection { tags: patterns.iter().map(|text| text.parse().unwrap()).collect(), ..Selection::default() }
 }
 
-fn age(text: &str) -> Option<crate::age::Age> {
-    Some(text.parse().unwrap())
+fn age(text: &str) -> crate::age::Age {
+    text.parse().unwrap()
 }
 
 #[test]
@@ -115,7 +126,7 @@ fn what_cannot_be_ordered_is_kept_and_takes_no_place() {
     assert_eq!(world.kept(vec![keep(1)]), ["1.0", "undated"]);
     // Without the store no push time is known, and everything stays.
     assert_eq!(world.kept(vec![Rule { order: Order::Pushed, ..keep(1) }]).len(), 4);
-    let by_push = Rule { older_than: age("1d"), date: DateOf::Pushed, ..Rule::default() };
+    let by_push = Rule { older_than: Some(age("1d")), date: DateOf::Pushed, ..Rule::default() };
     assert_eq!(world.kept(vec![by_push]).len(), 4);
 }
 
@@ -143,7 +154,7 @@ fn tags_are_counted_per_group() {
 fn an_age_a_floor_and_a_cap_work_together() {
     let world =
         World::of(&[("a", Some(1)), ("b", Some(2)), ("c", Some(3)), ("d", Some(40)), ("e", Some(50))]);
-    let young = Rule { older_than: age("30d"), ..Rule::default() };
+    let young = Rule { older_than: Some(age("30d")), ..Rule::default() };
     assert_eq!(world.kept(vec![young.clone()]), ["a", "b", "c"]);
     assert_eq!(world.kept(vec![Rule { at_least: Some(4), ..young.clone() }]), ["a", "b", "c", "d"]);
     assert_eq!(world.kept(vec![Rule { at_most: Some(2), ..young.clone() }]), ["a", "b"]);
@@ -152,7 +163,7 @@ fn an_age_a_floor_and_a_cap_work_together() {
         world.kept(vec![Rule {
             at_least: Some(1),
             at_most: Some(2),
-            older_than: age("1h"),
+            older_than: Some(age("1h")),
             ..Rule::default()
         }]),
         ["a"]
@@ -173,7 +184,7 @@ fn labels_choose_what_a_rule_is_about() {
     let kept = |filters: &[&str]| {
         let labels = filters.iter().map(|text| text.parse().unwrap()).collect();
         world.kept(vec![Rule {
-            older_than: age("1d"),
+            older_than: Some(age("1d")),
             selection: Selection { labels, ..Selection::default() },
             ..Rule::default()
         }])
@@ -204,8 +215,11 @@ fn a_label_that_could_not_be_read_is_no_label() {
 fn tags_are_selected_by_glob_and_by_expression() {
     let world = World::of(&[("v1.0.0", Some(9)), ("v1.0", Some(9)), ("pr-7", Some(9)), ("xv1.0.0", Some(9))]);
     let gone_by = |patterns: &[&str]| {
-        let kept =
-            world.kept(vec![Rule { older_than: age("1d"), selection: tags(patterns), ..Rule::default() }]);
+        let kept = world.kept(vec![Rule {
+            older_than: Some(age("1d")),
+            selection: tags(patterns),
+            ..Rule::default()
+        }]);
         world.0.tags.keys().map(ToString::to_string).filter(|tag| !kept.contains(tag)).collect::<Vec<_>>()
     };
     assert_eq!(gone_by(&["v*"]), ["v1.0", "v1.0.0"]);
@@ -229,9 +243,12 @@ fn rules_are_keeps_and_any_of_them_saves() {
     ]);
     let named = |name: &str, rule: Rule| Rule { name: Some(name.to_owned()), ..rule };
     let releases = named("releases", Rule { selection: tags(&["v*"]), ..keep(1) });
-    let requests =
-        named("requests", Rule { selection: tags(&["pr-*"]), older_than: age("7d"), ..Rule::default() });
-    let young = named("young", Rule { selection: tags(&["v*"]), older_than: age("25d"), ..Rule::default() });
+    let requests = named(
+        "requests",
+        Rule { selection: tags(&["pr-*"]), older_than: Some(age("7d")), ..Rule::default() },
+    );
+    let young =
+        named("young", Rule { selection: tags(&["v*"]), older_than: Some(age("25d")), ..Rule::default() });
     assert_eq!(world.kept(vec![releases.clone(), requests.clone()]), ["other", "pr-2", "v2"]);
     assert_eq!(world.why(vec![releases.clone(), requests.clone()], "other"), "keep: no pattern covers it");
     assert!(world.why(vec![releases.clone(), requests], "pr-1").ends_with("older than 7d (rule `requests`)"));
@@ -248,12 +265,12 @@ fn an_exclusion_takes_a_tag_out_of_its_rule_only() {
     let world = World::of(&[("v1", Some(30)), ("v2", Some(20))]);
     let exclude = vec!["app:v1".parse().unwrap()];
     let excluding = Rule {
-        older_than: age("1d"),
+        older_than: Some(age("1d")),
         selection: Selection { exclude, ..Selection::default() },
         ..Rule::default()
     };
     assert_eq!(world.kept(vec![excluding.clone()]), ["v1"]);
-    let other = Rule { older_than: age("2d"), ..Rule::default() };
+    let other = Rule { older_than: Some(age("2d")), ..Rule::default() };
     assert_eq!(world.kept(vec![excluding.clone(), other.clone()]), Vec::<String>::new());
     assert_eq!(world.kept(vec![other, excluding]), Vec::<String>::new());
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::rule::{DateOf, Order};
 use crate::age::Age;
 use crate::model::Digest;
+use crate::protect::Protection;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -35,7 +36,7 @@ pub(crate) enum Kept {
         pattern: String,
     },
     Protected {
-        by: String,
+        by: Protection,
     },
     NewestOf {
         standing: Standing,
@@ -97,7 +98,7 @@ impl Kept {
             Self::NoRules => "no rule removes tags".to_owned(),
             Self::NotCovered => "not covered by a pattern".to_owned(),
             Self::Excluded { pattern } => format!("excluded by `{pattern}`"),
-            Self::Protected { .. } => "protected".to_owned(),
+            Self::Protected { by } => by.summary(),
             Self::NewestOf { standing, keep } => {
                 format!("the newest {keep}{}{}", standing.per_group(), standing.of_rule())
             }
@@ -163,7 +164,7 @@ impl fmt::Display for Kept {
             Self::NoRules => write!(f, "no rule removes tags"),
             Self::NotCovered => write!(f, "no pattern covers it"),
             Self::Excluded { pattern } => write!(f, "excluded by `{pattern}`"),
-            Self::Protected { by } => write!(f, "protected: {by}"),
+            Self::Protected { by } => by.fmt(f),
             Self::NewestOf { standing, keep } => {
                 let (rank, order) = (standing.rank, standing.order.in_words());
                 write!(

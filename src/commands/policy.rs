@@ -1,0 +1,127 @@
+//! The policy of a `prune`: from flags, or from a file.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::cli::Prune;
+use crate::engine::{Engine, Services};
+use crate::error::Failure;
+use crate::policy::{Policy, Rule, Selection, file};
+use crate::protect::Protected;
+use crate::ui::Ui;
+
+/// Reads everything that the flags name. Nothing of it may be misread: a mistake is an error.
+pub(super) fn of(prune: &Prune) -> anyhow::Result<Policy> {
+    let mut policy = match &prune.policy {
+        Some(path) => from_file(path)?,
+        None => Policy { rules: vec![rule(prune)?], protected: Protected::default() },
+    };
+    if prune.policy.is_some() {
+        narrow(&mut policy, prune);
+    }
+    policy.protected.add_patterns(prune.protect.clone());
+    if let Some(list) = &prune.protect_from {
+        policy.protected.add_listed(&read_list(list)?)?;
+    }
+    Ok(policy)
+}
+
+fn rule(prune: &Prune) -> Result<Rule, Failure> {
+    let selection = Selection {
+        patterns: prune.patterns.clone(),
+        exclude: prune.exclude.clone(),
+        ..Selection::default()
+    };
+    let mut rule = Rule {
+        selection,
+        order: prune.order.unwrap_or_default(),
+        group: prune.group.clone(),
+        keep: prune.keep,
+        older_than: prune.older_than,
+        date: prune.date.unwrap_or_default(),
+        at_least: prune.at_least,
+        at_most: prune.at_most,
+        ..Rule::default()
+    };
+    for filter in prune.filter.clone() {
+        filter.apply(&mut rule).map_err(Failure::command_line)?;
+    }
+    let is_said = rule.order != prune_default().order
+        || rule.group.is_some()
+        || rule.at_least.is_some()
+        || !rule.selection.labels.is_empty();
+    if is_said && !rule.removes_tags() {
+        return Err(Failure::command_line("the flags do not say what stays, so no tag would go")
+            .hint("add `--keep N`, `--older-than AGE` or `--at-most N`"));
+    }
+    if let (Some(cap), Some(lower)) = (rule.at_most, rule.at_least.max(rule.keep))
+        && lower > cap
+    {
+        return Err(Failure::command_line(format!(
+            "`--at-most {cap}` is less than the {lower} that are to be kept"
+        )));
+    }
+    Ok(rule)
+}
+
+fn prune_default() -> Rule {
+    Rule::default()
+}
+
+fn from_file(path: &Path) -> anyhow::Result<Policy> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::command_line(format!("the policy `{}` cannot be read: {error}", path.display()))
+    })?;
+    file::parse(&text).map_err(|mistakes| {
+        let list: String = mistakes
+            .iter()
+            .map(|mistake| format!("\n  {}:{}: {}", path.display(), mistake.at, mistake.what))
+            .collect();
+        Failure::command_line(format!("the policy has mistakes:{list}")).into()
+    })
+}
+
+/// Patterns and exclusions on the command line narrow every rule of a file.
+fn narrow(policy: &mut Policy, prune: &Prune) {
+    for rule in &mut policy.rules {
+        rule.selection.patterns.extend(prune.patterns.iter().cloned());
+        rule.selection.exclude.extend(prune.exclude.iter().cloned());
+    }
+}
+
+fn read_list(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("read the list of `--protect-from` from standard input")?;
+        return Ok(text);
+    }
+    Ok(std::fs::read_to_string(path).map_err(|error| {
+        Failure::command_line(format!("the list `{}` cannot be read: {error}", path.display()))
+    })?)
+}
+
+/// Adds what containers and services of the engine use.
+pub(super) async fn add_in_use(policy: &mut Policy, engine: &Engine, ui: &Ui) -> anyhow::Result<()> {
+    let usage = engine.images_in_use().await?;
+    for image in &usage.images {
+        policy.protected.add_in_use(&image.user, image.references());
+    }
+    match usage.services {
+        Services::None | Services::Listed => {}
+        Services::NotAManager => {
+            ui.warn("this engine is a worker of its swarm: what the swarm's services use is not known here.");
+        }
+        Services::NotReady { state } => {
+            return Err(Failure::refused(format!(
+                "the engine's swarm is {state}: what its services use cannot be known"
+            ))
+            .hint("mend the swarm, or use `--no-gc` with another engine's context")
+            .into());
+        }
+    }
+    Ok(())
+}
