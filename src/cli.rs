@@ -73,7 +73,7 @@ pub(crate) enum Plugin {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Remove what no rule keeps, collect the garbage, restart and verify
-    Prune(Prune),
+    Prune(Box<Prune>),
     /// List repositories and tags
     #[command(visible_alias = "list")]
     Ls(Ls),
@@ -126,6 +126,9 @@ pub(crate) struct Prune {
     /// Take the rules from a policy file (TOML)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "older_than", "filter", "group", "order", "at_least", "at_most"])]
     pub(crate) policy: Option<PathBuf>,
+    /// Say why these tags stay or go, and stop: `team/app:1.2`
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) explain: Vec<Pattern>,
     /// Print the policy file that says the same, and stop
     #[arg(long)]
     pub(crate) print_policy: bool,

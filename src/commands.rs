@@ -22,16 +22,18 @@ use change::{Change, Collects, Reach};
 pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u8> {
     let change = match command {
         Command::Prune(prune) => {
-            let hosts = hosts(prune.patterns.iter().chain(&prune.exclude));
-            let policy = policy::of(&prune)?;
+            let hosts = hosts(prune.patterns.iter().chain(&prune.exclude).chain(&prune.explain));
+            let policy = policy::of(&prune, &session.settings)?;
             if prune.print_policy {
                 session.ui.data(&file::print(&policy));
                 return Ok(0);
             }
+            let explain = prune.explain;
             let reach = if prune.no_gc { Reach::Patterns } else { Reach::Whole };
             let collects = if prune.no_gc { Collects::No } else { Collects::Yes };
             Change {
                 name: "prune",
+                explain,
                 request: Request::Prune(policy),
                 hosts,
                 reach,
@@ -48,6 +50,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 rm.references.iter().map(|reference| reference.repository.clone()).collect();
             Change {
                 name: "rm",
+                explain: Vec::new(),
                 reach: if rm.gc { Reach::Whole } else { Reach::Named(named) },
                 request: Request::Remove(rm.references),
                 hosts,
@@ -60,6 +63,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
         }
         Command::Gc(gc) => Change {
             name: "gc",
+            explain: Vec::new(),
             request: Request::Collect,
             hosts: Vec::new(),
             reach: Reach::Whole,

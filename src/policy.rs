@@ -17,6 +17,7 @@ use crate::reference::literal_repositories;
 
 pub(crate) mod file;
 mod filter;
+pub(crate) mod review;
 mod rule;
 mod verdict;
 mod version;

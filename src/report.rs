@@ -9,6 +9,7 @@ use crate::outcome::{Collected, Collection, Fate, Outcome, Verified};
 use crate::plan::{Plan, RepositoryPlan, Why};
 use crate::policy::{Kept, Verdict};
 
+pub(crate) mod explain;
 pub(crate) mod json;
 pub(crate) mod listing;
 mod table;
@@ -55,11 +56,27 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
             let _ = writeln!(text, "{}: left alone, {why}", repository.repository);
         }
     }
+    text.push_str(&undated(plan));
     for (repository, why) in &plan.unreadable {
         let _ = writeln!(text, "{repository}: left alone, it could not be listed: {why}");
     }
     text.push_str(&total(plan));
     text
+}
+
+/// Tags that no date can decide about are kept; a person who wonders why learns what to do.
+fn undated(plan: &Plan) -> String {
+    let tags = plan.repositories.iter().flat_map(RepositoryPlan::kept_tags);
+    let undated =
+        tags.filter(|decision| matches!(&decision.verdict, Verdict::Keep(Kept::UnknownDate { .. }))).count();
+    if undated == 0 {
+        return String::new();
+    }
+    format!(
+        "{} no usable date and {} kept: reproducible builds write none; go by push time (`--order pushed`, `--date pushed`)\n",
+        if undated == 1 { "1 tag has".to_owned() } else { format!("{undated} tags have") },
+        if undated == 1 { "is" } else { "are" }
+    )
 }
 
 fn total(plan: &Plan) -> String {

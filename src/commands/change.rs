@@ -8,12 +8,14 @@ use crate::cli::{self, Format, GcMode};
 use crate::collect::{self, Task};
 use crate::confirm::{self, Approved};
 use crate::engine::Manner;
+use crate::error::Failure;
 use crate::execute::execute;
 use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snapshot};
 use crate::outcome::{Collection, Outcome};
 use crate::plan::{Plan, RepositoryPlan, Request};
+use crate::policy::review;
 use crate::record;
-use crate::reference::Target;
+use crate::reference::{Pattern, Target};
 use crate::registry::Registry;
 use crate::report;
 use crate::site::Site;
@@ -45,6 +47,8 @@ pub(super) enum Collects {
 /// A command that changes the registry.
 pub(super) struct Change {
     pub(super) name: &'static str,
+    /// Nothing is done but to say why these tags stay or go.
+    pub(super) explain: Vec<Pattern>,
     pub(super) request: Request,
     pub(super) hosts: Vec<RegistryAddress>,
     pub(super) reach: Reach,
@@ -84,6 +88,10 @@ impl Change {
         let place = self.certain(session, place, &snapshot).await?;
         session.unless_cancelled(self.learn(session, &place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
+        if !self.explain.is_empty() {
+            return self.tell_why(session, &plan, &snapshot);
+        }
+        self.remark(session, &snapshot);
         drop(snapshot);
         self.show(session, &plan);
         if self.flags.dry_run {
@@ -169,6 +177,26 @@ impl Change {
             Request::Collect => Wanted { scope: Scope::Whole, digests: Vec::new(), facts: &none },
         };
         snapshot::take(registry, &wanted, &session.ui).await
+    }
+
+    fn tell_why(&self, session: &Session, plan: &Plan, snapshot: &Snapshot) -> anyhow::Result<u8> {
+        let text = report::explain::explain(plan, snapshot, &self.explain, session.settings.now);
+        if text.is_empty() {
+            return Err(Failure::failed("no tag matches what is to be explained")
+                .hint(format!("`docker registry ls {}` lists what there is", plan.registry))
+                .into());
+        }
+        session.ui.data(&text);
+        Ok(0)
+    }
+
+    /// What a person should know of the policy, now that it has met the registry.
+    fn remark(&self, session: &Session, snapshot: &Snapshot) {
+        if let Request::Prune(policy) = &self.request {
+            for remark in review::remarks(policy, snapshot, session.settings.now) {
+                session.ui.warn(&format!("{remark}."));
+            }
+        }
     }
 
     fn show(&self, session: &Session, plan: &Plan) {

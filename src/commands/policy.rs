@@ -6,21 +6,25 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cli::Prune;
+use crate::config::Settings;
 use crate::engine::{Engine, Services};
 use crate::error::Failure;
-use crate::policy::{Policy, Rule, Selection, file};
+use crate::policy::{Order, Policy, Rule, Selection, file};
 use crate::protect::Protected;
 use crate::ui::Ui;
 
 /// Reads everything that the flags name. Nothing of it may be misread: a mistake is an error.
-pub(super) fn of(prune: &Prune) -> anyhow::Result<Policy> {
-    let mut policy = match &prune.policy {
-        Some(path) => from_file(path)?,
-        None => Policy { rules: vec![rule(prune)?], protected: Protected::default() },
+pub(super) fn of(prune: &Prune, settings: &Settings) -> anyhow::Result<Policy> {
+    let rule = rule(prune)?;
+    // A policy that the Docker config names is what `prune` without rules means there.
+    let named = || {
+        let name = settings.docker_config.plugin_setting("policy")?;
+        (!rule.removes_tags()).then(|| settings.docker_config_directory.join(name))
     };
-    if prune.policy.is_some() {
-        narrow(&mut policy, prune);
-    }
+    let mut policy = match prune.policy.clone().or_else(named) {
+        Some(path) => narrowed(from_file(&path)?, prune),
+        None => Policy { rules: vec![rule], protected: Protected::default() },
+    };
     policy.protected.add_patterns(prune.protect.clone());
     if let Some(list) = &prune.protect_from {
         policy.protected.add_listed(&read_list(list)?)?;
@@ -48,7 +52,7 @@ fn rule(prune: &Prune) -> Result<Rule, Failure> {
     for filter in prune.filter.clone() {
         filter.apply(&mut rule).map_err(Failure::command_line)?;
     }
-    let is_said = rule.order != prune_default().order
+    let is_said = rule.order != Order::default()
         || rule.group.is_some()
         || rule.at_least.is_some()
         || !rule.selection.labels.is_empty();
@@ -66,10 +70,6 @@ fn rule(prune: &Prune) -> Result<Rule, Failure> {
     Ok(rule)
 }
 
-fn prune_default() -> Rule {
-    Rule::default()
-}
-
 fn from_file(path: &Path) -> anyhow::Result<Policy> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::command_line(format!("the policy `{}` cannot be read: {error}", path.display()))
@@ -84,11 +84,12 @@ fn from_file(path: &Path) -> anyhow::Result<Policy> {
 }
 
 /// Patterns and exclusions on the command line narrow every rule of a file.
-fn narrow(policy: &mut Policy, prune: &Prune) {
+fn narrowed(mut policy: Policy, prune: &Prune) -> Policy {
     for rule in &mut policy.rules {
         rule.selection.patterns.extend(prune.patterns.iter().cloned());
         rule.selection.exclude.extend(prune.exclude.iter().cloned());
     }
+    policy
 }
 
 fn read_list(path: &Path) -> anyhow::Result<String> {
