@@ -18,6 +18,7 @@ mod credentials;
 mod engine;
 mod error;
 mod execute;
+mod glob;
 mod model;
 mod outcome;
 mod plan;

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use globset::{GlobBuilder, GlobMatcher};
-
+use crate::glob::Glob;
 use crate::model::{Digest, InvalidName, RegistryAddress, Repository, Tag, printable};
 
 /// One thing in a registry, named exactly.
@@ -27,8 +26,8 @@ pub(crate) enum Target {
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     pub(crate) registry: Option<RegistryAddress>,
-    repository: Option<GlobMatcher>,
-    tag: Option<GlobMatcher>,
+    repository: Option<Glob>,
+    tag: Option<Glob>,
     text: String,
 }
 
@@ -43,17 +42,17 @@ impl Pattern {
 
     /// The one repository this names, when it is no glob: it can be read without listing the registry.
     pub(crate) fn literal_repository(&self) -> Option<Repository> {
-        self.repository.as_ref().and_then(|glob| glob.glob().glob().parse().ok())
+        self.repository.as_ref().and_then(|glob| glob.as_str().parse().ok())
     }
 
     /// The part that is about repositories.
     pub(crate) fn repository_text(&self) -> Option<&str> {
-        self.repository.as_ref().map(|glob| glob.glob().glob())
+        self.repository.as_ref().map(Glob::as_str)
     }
 
     /// The part that is about tags.
     pub(crate) fn tag_text(&self) -> Option<&str> {
-        self.tag.as_ref().map(|glob| glob.glob().glob())
+        self.tag.as_ref().map(Glob::as_str)
     }
 
     /// The pattern as it was typed, without the registry's host.
@@ -136,12 +135,8 @@ impl FromStr for Pattern {
     }
 }
 
-fn glob(text: &str) -> Result<GlobMatcher, InvalidName> {
-    GlobBuilder::new(text)
-        .literal_separator(true)
-        .build()
-        .map(|glob| glob.compile_matcher())
-        .map_err(|error| invalid(format!("`{}` is not a pattern: {}", printable(text), error.kind())))
+fn glob(text: &str) -> Result<Glob, InvalidName> {
+    text.parse().map_err(invalid)
 }
 
 /// Docker's rule: the part before the first `/` is a host if it has a dot or a colon, or is `localhost`. A host alone,

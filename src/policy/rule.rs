@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use globset::{GlobBuilder, GlobMatcher};
-use regex::Regex;
+use regex::bytes::{Match, Regex, RegexBuilder};
 
 use crate::age::Age;
+use crate::glob::Glob;
 use crate::model::{Repository, Tag, printable};
 use crate::reference::Pattern;
 
@@ -71,7 +71,7 @@ pub(crate) enum DateOf {
 /// A glob, or a regular expression between slashes, for a whole name.
 #[derive(Debug, Clone)]
 pub(crate) enum Matcher {
-    Glob(GlobMatcher),
+    Glob(Glob),
     Regex { text: String, regex: Regex },
 }
 
@@ -199,14 +199,14 @@ impl Matcher {
     pub(super) fn fits(&self, name: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.is_match(name),
-            Self::Regex { regex, .. } => regex.is_match(name),
+            Self::Regex { regex, .. } => regex.is_match(name.as_bytes()),
         }
     }
 
     /// As it is written in a policy.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Glob(glob) => glob.glob().glob().to_owned(),
+            Self::Glob(glob) => glob.to_string(),
             Self::Regex { text, .. } => format!("/{text}/"),
         }
     }
@@ -218,28 +218,29 @@ impl FromStr for Matcher {
         if let Some(inner) =
             text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|inner| !inner.is_empty())
         {
-            let regex = Regex::new(&format!("^(?:{inner})$"))
-                .map_err(|error| format!("`{}` is no regular expression: {error}", printable(text)))?;
+            let regex = anchored(inner)?;
             return Ok(Self::Regex { text: inner.to_owned(), regex });
         }
-        if text.is_empty() {
-            return Err("an empty pattern matches nothing".to_owned());
-        }
-        GlobBuilder::new(text)
-            .literal_separator(true)
-            .build()
-            .map(|glob| Self::Glob(glob.compile_matcher()))
-            .map_err(|error| format!("`{}` is not a pattern: {}", printable(text), error.kind()))
+        text.parse().map(Self::Glob)
     }
+}
+
+/// An expression for a whole name. Names are ASCII.
+fn anchored(expression: &str) -> Result<Regex, String> {
+    RegexBuilder::new(&format!("^(?:{expression})$"))
+        .unicode(false)
+        .build()
+        .map_err(|error| format!("`{}` is no regular expression: {error}", printable(expression)))
 }
 
 impl Group {
     /// What the expression captures of a tag, several captures side by side; `None` if it does not match.
     pub(super) fn of(&self, tag: &Tag) -> Option<String> {
-        let captures = self.0.captures(tag.as_str())?;
-        let parts: Vec<&str> =
-            captures.iter().skip(1).map(|part| part.map_or("", |part| part.as_str())).collect();
-        Some(parts.join(" "))
+        let captures = self.0.captures(tag.as_str().as_bytes())?;
+        let part = |part: Option<Match>| {
+            part.map_or_else(String::new, |part| String::from_utf8_lossy(part.as_bytes()).into_owned())
+        };
+        Some(captures.iter().skip(1).map(part).collect::<Vec<_>>().join(" "))
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -251,8 +252,7 @@ impl Group {
 impl FromStr for Group {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let regex = Regex::new(&format!("^(?:{text})$"))
-            .map_err(|error| format!("`{}` is no regular expression: {error}", printable(text)))?;
+        let regex = anchored(text)?;
         if regex.captures_len() < 2 {
             return Err(format!(
                 "`{}` captures nothing: put the part to group by in parentheses",

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that decides or words: no I/O, no clock, no printing.
-const PURE: [&str; 9] =
-    ["model", "age", "reference", "policy", "plan", "outcome", "protect", "report", "certificate"];
+const PURE: [&str; 10] =
+    ["model", "age", "glob", "reference", "policy", "plan", "outcome", "protect", "report", "certificate"];
 /// What the pure modules may not know, be it through others.
 const ACTS: [&str; 13] = [
     "registry",
