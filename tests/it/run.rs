@@ -61,6 +61,12 @@ impl Tool {
         self.home.path().join(name)
     }
 
+    /// Writes a file into the home, where the program runs.
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+        fs::write(self.path(name), text).expect("write the file");
+        self
+    }
+
     /// The folder for the records of runs.
     pub(crate) fn runs(&self) -> PathBuf {
         self.path("state/docker-registry-prune/runs")
@@ -73,13 +79,18 @@ impl Tool {
 
     #[must_use = "say what is expected of the answer: `.exits(code)`"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_reading(arguments, Stdio::null())
+    }
+
+    #[must_use = "say what is expected of the answer: `.exits(code)`"]
+    pub(crate) fn run_reading(&self, arguments: &[&str], input: impl Into<Stdio>) -> Answer {
         let mut command = Command::new(BINARY);
         command
             .args(arguments)
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.home.path())
-            .stdin(Stdio::null());
+            .stdin(input.into());
         let output = command.output().expect("start the program");
         Answer {
             command: format!("docker-registry-prune {}", arguments.join(" ")),
