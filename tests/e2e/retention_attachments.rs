@@ -104,11 +104,11 @@ fn signatures_live_with_their_image_and_take_no_place_among_the_newest() {
 
     // By age too: a signature has no date of its own that counts.
     let order = ["prune", "--order", "semver", "--at-most", "1", "--force", "--registry", &registry.address];
-    Tool::standalone().run(&order).success();
+    let answer = Tool::standalone().run(&order).success();
     let mut expected: Vec<&str> = vec!["v2"];
     expected.extend(signatures[2].iter().map(String::as_str));
     expected.sort_unstable();
-    assert_eq!(registry.client.tags("app"), expected);
+    assert_eq!(registry.client.tags("app"), expected, "{answer}");
     registry.assert_pulls("app", expected);
 }
 
