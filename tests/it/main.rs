@@ -15,6 +15,7 @@ mod odd_servers;
 mod policy_accidents;
 mod policy_file;
 mod policy_flags;
+mod readme;
 mod record;
 mod refusals;
 mod run;

@@ -85,15 +85,23 @@ impl Tool {
     #[must_use = "say what is expected of the answer: `.exits(code)`"]
     pub(crate) fn run_reading(&self, arguments: &[&str], input: impl Into<Stdio>) -> Answer {
         let mut command = Command::new(BINARY);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .current_dir(self.home.path())
-            .stdin(input.into());
+        command.args(arguments).stdin(input);
+        self.answer(command, format!("docker-registry-prune {}", arguments.join(" ")))
+    }
+
+    /// Runs a line of a shell.
+    #[must_use = "say what is expected of the answer: `.exits(code)`"]
+    pub(crate) fn shell(&self, line: &str) -> Answer {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdin(Stdio::null());
+        self.answer(command, line.to_owned())
+    }
+
+    fn answer(&self, mut command: Command, words: String) -> Answer {
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.home.path());
         let output = command.output().expect("start the program");
         Answer {
-            command: format!("docker-registry-prune {}", arguments.join(" ")),
+            command: words,
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is text"),
             stderr: String::from_utf8(output.stderr).expect("stderr is text"),
