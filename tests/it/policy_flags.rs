@@ -137,7 +137,7 @@ fn a_filter_that_is_none_is_told() {
         ("until", "write KEY=VALUE"),
         ("until=6m", "6mo for months"),
         ("tag=/(/", "no regular expression"),
-        ("tag=", "matches nothing"),
+        ("tag=", "empty"),
         ("label=", "names no label"),
     ] {
         prune(&Tool::new(), &fake, &["--keep", "1", "--filter", filter]).exits(2).says(said);
