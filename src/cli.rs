@@ -109,7 +109,7 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "ORDER")]
     pub(crate) order: Option<Order>,
     /// The date that `--older-than` is about: created or pushed
-    #[arg(long, value_name = "DATE", requires = "older_than")]
+    #[arg(long, value_name = "DATE")]
     pub(crate) date: Option<DateOf>,
     /// Keep at least the newest N, whatever their age
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = keep_count)]
@@ -124,7 +124,7 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FILE")]
     pub(crate) protect_from: Option<PathBuf>,
     /// Take the rules from a policy file (TOML)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "older_than", "filter", "group", "order", "at_least", "at_most"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "older_than", "filter", "group", "order", "date", "at_least", "at_most"])]
     pub(crate) policy: Option<PathBuf>,
     /// Say why these tags stay or go, and stop: `team/app:1.2`
     #[arg(long, value_name = "PATTERN")]

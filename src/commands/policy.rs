@@ -60,6 +60,10 @@ fn rule(prune: &Prune) -> Result<Rule, Failure> {
         return Err(Failure::command_line("the flags do not say what stays, so no tag would go")
             .hint("add `--keep N`, `--older-than AGE` or `--at-most N`"));
     }
+    if prune.date.is_some() && rule.older_than.is_none() {
+        return Err(Failure::command_line("`--date` says which date an age is about, and there is no age")
+            .hint("add `--older-than AGE`"));
+    }
     if let (Some(cap), Some(lower)) = (rule.at_most, rule.at_least.max(rule.keep))
         && lower > cap
     {

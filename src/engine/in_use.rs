@@ -2,6 +2,7 @@
 //! be pulled again when it is made anew. Whether the images are in a registry that is pruned is not known here.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bollard::models::{ContainerSummary, ImageSummary, LocalNodeState, SwarmInfo};
@@ -13,6 +14,9 @@ use serde::Deserialize;
 use super::find::name_of;
 use super::{Engine, retried};
 use crate::model::printable;
+
+/// The state of a swarm that is on its way.
+const PENDING: &str = "pending";
 
 #[derive(Debug)]
 pub(crate) struct Usage {
@@ -98,17 +102,29 @@ impl Engine {
         Ok(of_containers(&containers, &images))
     }
 
+    /// A swarm that is made, started or left is neither there nor not there for a moment, in which the engine says
+    /// `pending`, or has no services although it just said that it has: it is asked again.
     async fn images_of_services(&self) -> Result<(Vec<InUse>, Services)> {
-        let info = retried(|| self.docker.info())
-            .await
-            .with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
-        let services = services_of(info.swarm.as_ref());
-        if services != Services::Listed {
-            return Ok((Vec::new(), services));
+        const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+        let asked = Instant::now();
+        loop {
+            let info = retried(|| self.docker.info())
+                .await
+                .with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
+            let is_late = asked.elapsed() > SETTLES_WITHIN;
+            match services_of(info.swarm.as_ref()) {
+                Services::Listed => match self.list_services().await {
+                    Ok(listed) => return Ok((of_services(listed), Services::Listed)),
+                    Err(error) if is_late => {
+                        return Err(error.context(format!("list the Swarm services of {}", self.shown)));
+                    }
+                    Err(_) => {}
+                },
+                Services::NotReady { state } if state == PENDING && !is_late => {}
+                services => return Ok((Vec::new(), services)),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let listed = self.list_services().await;
-        let listed = listed.with_context(|| format!("list the Swarm services of {}", self.shown))?;
-        Ok((of_services(listed), services))
     }
 
     /// bollard answers with texts to `_ping` only, so that request is led to another path.

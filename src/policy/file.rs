@@ -33,6 +33,8 @@ struct WireFile {
 struct WireRule {
     name: Option<Spanned<String>>,
     #[serde(default)]
+    patterns: Vec<Spanned<String>>,
+    #[serde(default)]
     repositories: Vec<Spanned<String>>,
     #[serde(default)]
     tags: Vec<Spanned<String>>,
@@ -59,7 +61,11 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
     let protect = reader.patterns(&file.protect);
     let mut rules: Vec<Rule> = Vec::new();
     for (number, wire) in file.rule.iter().enumerate() {
-        let rule = reader.rule(wire, number + 1);
+        let mut rule = reader.rule(wire);
+        // The only rule needs no name to be told from others.
+        if rule.name.is_none() && file.rule.len() > 1 {
+            rule.name = Some((number + 1).to_string());
+        }
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             let what = format!("there is another rule `{}`", rule.name.as_deref().unwrap_or_default());
             reader.mistake(wire.get_ref().name.as_ref().map_or(wire.span(), Spanned::span), what);
@@ -123,14 +129,14 @@ impl Reader<'_> {
         }
     }
 
-    fn rule(&mut self, wire: &Spanned<WireRule>, number: usize) -> Rule {
+    fn rule(&mut self, wire: &Spanned<WireRule>) -> Rule {
         let (at, whole) = (place(self.text, wire.span()), wire.span());
         let wire = wire.get_ref();
         let rule = Rule {
-            name: Some(wire.name.as_ref().map_or_else(|| number.to_string(), |name| name.get_ref().clone())),
+            name: wire.name.as_ref().map(|name| name.get_ref().clone()),
             origin: Some(at),
             selection: Selection {
-                patterns: Vec::new(),
+                patterns: self.patterns(&wire.patterns),
                 repositories: self.several(&wire.repositories),
                 tags: self.several(&wire.tags),
                 exclude: self.patterns(&wire.exclude),
@@ -202,13 +208,10 @@ fn print_rule(rule: &Rule) -> String {
         }
     };
     let selection = &rule.selection;
-    let repositories = selection.patterns.iter().filter_map(Pattern::repository_text).map(str::to_owned);
-    let repositories: Vec<String> =
-        repositories.chain(selection.repositories.iter().map(super::Matcher::text)).collect();
-    let tags = selection.patterns.iter().filter_map(Pattern::tag_text).map(str::to_owned);
-    let tags: Vec<String> = tags.chain(selection.tags.iter().map(super::Matcher::text)).collect();
+    let Names { patterns, repositories, tags } = names(selection);
     let filled = |values: Vec<String>| (!values.is_empty()).then(|| list(values.into_iter()));
     line("name", rule.name.as_deref().map(quoted));
+    line("patterns", filled(patterns));
     line("repositories", filled(repositories));
     line("tags", filled(tags));
     line("exclude", filled(selection.exclude.iter().map(|pattern| pattern.text().to_owned()).collect()));
@@ -221,6 +224,43 @@ fn print_rule(rule: &Rule) -> String {
     line("at-least", rule.at_least.map(|count| count.to_string()));
     line("at-most", rule.at_most.map(|count| count.to_string()));
     text
+}
+
+/// What a selection says of repositories and tags, as a file says it.
+struct Names {
+    patterns: Vec<String>,
+    repositories: Vec<String>,
+    tags: Vec<String>,
+}
+
+/// Patterns become repositories and tags where that says the same: taken apart, `app:v1.*` and `web:pr-*` would be about
+/// `web:v1.*` too.
+fn names(selection: &Selection) -> Names {
+    let mut names = Names {
+        patterns: Vec::new(),
+        repositories: selection.repositories.iter().map(super::Matcher::text).collect(),
+        tags: selection.tags.iter().map(super::Matcher::text).collect(),
+    };
+    let parts: Vec<_> =
+        selection.patterns.iter().map(|pattern| (pattern.repository_text(), pattern.tag_text())).collect();
+    // A registry's host alone is about everything in it.
+    if parts.contains(&(None, None)) {
+        return names;
+    }
+    let is_expression = |part: Option<&str>| part.is_some_and(|text| text.starts_with('/'));
+    let has_repositories = parts.iter().any(|(repository, _)| repository.is_some());
+    let has_tags = parts.iter().any(|(_, tag)| tag.is_some());
+    let can_be_apart = (parts.len() == 1 || !(has_repositories && has_tags))
+        && (names.repositories.is_empty() || !has_repositories)
+        && (names.tags.is_empty() || !has_tags)
+        && !parts.iter().any(|(repository, tag)| is_expression(*repository) || is_expression(*tag));
+    if can_be_apart {
+        names.repositories.extend(parts.iter().filter_map(|(repository, _)| repository.map(str::to_owned)));
+        names.tags.extend(parts.iter().filter_map(|(_, tag)| tag.map(str::to_owned)));
+    } else {
+        names.patterns = selection.patterns.iter().map(|pattern| pattern.text().to_owned()).collect();
+    }
+    names
 }
 
 fn list(values: impl Iterator<Item = String>) -> String {

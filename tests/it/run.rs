@@ -61,6 +61,12 @@ impl Tool {
         self.home.path().join(name)
     }
 
+    /// Writes a file into the home, where the program runs.
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+        fs::write(self.path(name), text).expect("write the file");
+        self
+    }
+
     /// The folder for the records of runs.
     pub(crate) fn runs(&self) -> PathBuf {
         self.path("state/docker-registry-prune/runs")
@@ -73,16 +79,29 @@ impl Tool {
 
     #[must_use = "say what is expected of the answer: `.exits(code)`"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_reading(arguments, Stdio::null())
+    }
+
+    #[must_use = "say what is expected of the answer: `.exits(code)`"]
+    pub(crate) fn run_reading(&self, arguments: &[&str], input: impl Into<Stdio>) -> Answer {
         let mut command = Command::new(BINARY);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .current_dir(self.home.path())
-            .stdin(Stdio::null());
+        command.args(arguments).stdin(input);
+        self.answer(command, format!("docker-registry-prune {}", arguments.join(" ")))
+    }
+
+    /// Runs a line of a shell.
+    #[must_use = "say what is expected of the answer: `.exits(code)`"]
+    pub(crate) fn shell(&self, line: &str) -> Answer {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdin(Stdio::null());
+        self.answer(command, line.to_owned())
+    }
+
+    fn answer(&self, mut command: Command, words: String) -> Answer {
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.home.path());
         let output = command.output().expect("start the program");
         Answer {
-            command: format!("docker-registry-prune {}", arguments.join(" ")),
+            command: words,
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is text"),
             stderr: String::from_utf8(output.stderr).expect("stderr is text"),

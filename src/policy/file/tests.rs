@@ -87,3 +87,27 @@ fn unknown_keys_and_broken_toml_are_told_with_their_place() {
     assert!(mistakes("[[rule]]\nkeep = \"3\"\n")[0].starts_with("2:8: "));
     assert!(mistakes("[[rule]\n")[0].starts_with("1:"));
 }
+
+#[test]
+fn patterns_are_printed_apart_only_where_that_says_the_same() {
+    let printed = |patterns: &[&str], tags: &[&str]| {
+        let selection = Selection {
+            patterns: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+            ..Selection::default()
+        };
+        print_rule(&Rule { selection, keep: Some(1), ..Rule::default() })
+    };
+    for (patterns, tags, says) in [
+        (&["team/*", "app"][..], &[][..], "repositories = [\"team/*\", \"app\"]\n"),
+        (&["app:v1.*"], &[], "repositories = [\"app\"]\ntags = [\"v1.*\"]\n"),
+        (&["app"], &["v1.*"], "repositories = [\"app\"]\ntags = [\"v1.*\"]\n"),
+        (&["app:v1.*", "web:pr-*"], &[], "patterns = [\"app:v1.*\", \"web:pr-*\"]\n"),
+        (&["app:v*"], &["v1.*"], "patterns = [\"app:v*\"]\ntags = [\"v1.*\"]\n"),
+        (&["127.0.0.1:5000", "app"], &["v1.*"], "tags = [\"v1.*\"]\n"),
+    ] {
+        let text = printed(patterns, tags);
+        assert_eq!(text, format!("[[rule]]\n{says}keep = 1\n"));
+        assert_eq!(print(&parse(&text).unwrap()), text);
+    }
+}

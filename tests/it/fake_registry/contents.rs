@@ -43,18 +43,40 @@ impl Contents {
         layers: &[&str],
     ) -> String {
         let (os, architecture) = platform.split_once('/').expect("os/architecture");
+        let config = json!({ "architecture": architecture, "os": os, "created": created });
+        self.image_of(repository, config, layers)
+    }
+
+    /// Puts an image with labels in its config; its one layer has the tag's text.
+    pub(crate) fn labelled_image(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        created: &str,
+        labels: &[(&str, &str)],
+    ) -> String {
+        let labels: serde_json::Map<_, _> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "created": created,
+            "config": { "Labels": labels },
+        });
+        let digest = self.image_of(repository, config, &[tag]);
+        self.tag(repository, tag, &digest);
+        digest
+    }
+
+    fn image_of(&mut self, repository: &str, mut config: serde_json::Value, layers: &[&str]) -> String {
         let layers: Vec<_> = layers
             .iter()
             .map(|layer| {
                 self.descriptor(repository, "application/vnd.docker.image.rootfs.diff.tar.gzip", layer)
             })
             .collect();
-        let config = json!({
-            "architecture": architecture,
-            "os": os,
-            "created": created,
-            "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| &layer["digest"]).collect::<Vec<_>>() },
-        });
+        let identities: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
+        config["rootfs"] = json!({ "type": "layers", "diff_ids": identities });
         let config = self.descriptor(
             repository,
             "application/vnd.docker.container.image.v1+json",
