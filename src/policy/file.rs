@@ -191,7 +191,7 @@ pub(crate) fn print(policy: &Policy) -> String {
             list(policy.protected.patterns().iter().map(|pattern| pattern.text().to_owned()))
         );
     }
-    for (number, rule) in policy.rules.iter().enumerate() {
+    for (number, rule) in policy.rules.iter().filter(|rule| rule.removes_tags()).enumerate() {
         if number > 0 {
             text.push('\n');
         }

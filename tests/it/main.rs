@@ -4,6 +4,7 @@ mod access;
 mod choice;
 mod counting;
 mod dry_run;
+mod explain;
 mod fake_registry;
 mod faults;
 mod help;
