@@ -41,7 +41,7 @@ pub(crate) use collector::Mode;
 pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
-pub(crate) use in_use::Services;
+pub(crate) use in_use::{Services, Usage};
 pub(crate) use recover::Busy;
 pub(crate) use window::Manner;
 

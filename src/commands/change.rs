@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::{self, Format, GcMode};
 use crate::collect::{self, Task};
 use crate::confirm::{self, Approved};
-use crate::engine::Manner;
+use crate::engine::{Manner, Usage};
 use crate::error::Failure;
 use crate::execute::execute;
 use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snapshot};
@@ -77,7 +77,8 @@ impl Change {
         // collection, which is put right, and then the registry is read again.
         let had_recovered = session.has_recovered();
         let read = session.unless_cancelled(self.read(session, &registry));
-        let (place, snapshot) = tokio::join!(self.place(session, &registry), read);
+        let (place, snapshot, usage) =
+            tokio::join!(self.place(session, &registry), read, self.usage(session));
         let place = place?;
         let mut snapshot = if session.has_recovered() == had_recovered {
             snapshot?
@@ -86,7 +87,8 @@ impl Change {
             session.unless_cancelled(self.read(session, &registry)).await?
         };
         let place = self.certain(session, place, &snapshot).await?;
-        session.unless_cancelled(self.learn(session, &place, &mut snapshot)).await?;
+        self.protect(session, usage)?;
+        session.unless_cancelled(self.date(&place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);
@@ -121,25 +123,35 @@ impl Change {
         Ok(self.report(session, &planned, outcome.as_ref(), &collection, verified))
     }
 
-    /// What only the engine knows: which images are in use, and when tags were pushed.
-    async fn learn(
-        &mut self,
-        session: &Session,
-        place: &Place,
-        snapshot: &mut Snapshot,
-    ) -> anyhow::Result<()> {
-        let Request::Prune(policy) = &mut self.request else { return Ok(()) };
-        if !policy.removes_tags() {
-            return Ok(());
-        }
-        match session.engine().await {
-            Ok(engine) => super::policy::add_in_use(policy, engine, &session.ui).await?,
-            Err(error) if self.collects == Collects::Yes => return Err(error),
-            Err(_) => {
-                session.ui.warn("the engine cannot be reached: what its containers use is not protected.");
+    /// Which images the engine's containers and services use; only asked where rules remove tags.
+    async fn usage(&self, session: &Session) -> Option<anyhow::Result<Usage>> {
+        match &self.request {
+            Request::Prune(policy) if policy.removes_tags() => {
+                Some(session.unless_cancelled(async { session.engine().await?.images_in_use().await }).await)
             }
+            _ => None,
         }
-        if let (Place::Here(site), true) = (place, policy.needs_push_times()) {
+    }
+
+    fn protect(&mut self, session: &Session, usage: Option<anyhow::Result<Usage>>) -> anyhow::Result<()> {
+        match (&mut self.request, usage) {
+            (Request::Prune(policy), Some(Ok(usage))) => {
+                super::policy::add_in_use(policy, usage, &session.ui)
+            }
+            (_, Some(Err(error))) if self.collects == Collects::Yes => Err(error),
+            (_, Some(Err(_))) => {
+                session.ui.warn("the engine cannot be reached: what its containers use is not protected.");
+                Ok(())
+            }
+            (_, Some(Ok(_)) | None) => Ok(()),
+        }
+    }
+
+    /// When tags were pushed, where a rule asks for it: only the store knows.
+    async fn date(&self, place: &Place, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        if let (Request::Prune(policy), Place::Here(site)) = (&self.request, place)
+            && policy.needs_push_times()
+        {
             for (repository, view) in snapshot.read_repositories_mut() {
                 if policy.covers_repository(repository) {
                     view.pushed = site.push_times(repository).await?;

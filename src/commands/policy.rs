@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::cli::Prune;
 use crate::config::Settings;
-use crate::engine::{Engine, Services};
+use crate::engine::{Services, Usage};
 use crate::error::Failure;
 use crate::policy::{Order, Policy, Rule, Selection, file};
 use crate::protect::Protected;
@@ -110,8 +110,7 @@ fn read_list(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Adds what containers and services of the engine use.
-pub(super) async fn add_in_use(policy: &mut Policy, engine: &Engine, ui: &Ui) -> anyhow::Result<()> {
-    let usage = engine.images_in_use().await?;
+pub(super) fn add_in_use(policy: &mut Policy, usage: Usage, ui: &Ui) -> anyhow::Result<()> {
     for image in &usage.images {
         policy.protected.add_in_use(&image.user, image.references());
     }
