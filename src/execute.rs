@@ -16,7 +16,7 @@ use crate::plan::placeholder::Placeholder;
 use crate::plan::{RepositoryPlan, Step};
 use crate::registry::{Deletion, Reference, Registry};
 use crate::site::Site;
-use crate::ui::Ui;
+use crate::ui::{Progress, Ui};
 
 mod look;
 
@@ -35,17 +35,14 @@ pub(crate) async fn execute(
     ui: &Ui,
 ) -> Outcome {
     let plan = approved.into_plan();
-    let progress = ui.progress("Deleting", plan.removed_manifest_count().max(plan.removed_tag_count()));
+    let steps = plan.repositories.iter().flat_map(|repository| repository.ranks.iter().flatten()).count();
+    let progress = ui.progress("Deleting", steps);
     let work = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty());
     let repositories = stream::iter(work)
         .map(|repository| {
-            let executor = Executor { registry, store, cancel, plan: repository, kept: &plan.kept };
             let progress = &progress;
-            async move {
-                let outcome = executor.run().await;
-                progress.advance(outcome.manifests.len().max(outcome.tags.len()));
-                (repository.repository.clone(), outcome)
-            }
+            let executor = Executor { registry, store, cancel, plan: repository, kept: &plan.kept, progress };
+            async move { (repository.repository.clone(), executor.run().await) }
         })
         .buffer_unordered(REPOSITORIES_AT_ONCE)
         .collect()
@@ -59,6 +56,7 @@ struct Executor<'a> {
     cancel: &'a Cancel,
     plan: &'a RepositoryPlan,
     kept: &'a Holdings,
+    progress: &'a Progress,
 }
 
 impl Executor<'_> {
@@ -70,23 +68,46 @@ impl Executor<'_> {
         let mut outcome = RepositoryOutcome::default();
         let mut present: Option<Present> = None;
         let mut stopped: Option<Fate> = None;
-        for batch in self.plan.ranks.iter().flat_map(|rank| rank.chunks(STEPS_AT_ONCE)) {
+        for rank in &self.plan.ranks {
+            let stays = self.run_rank(rank, &mut present, &mut stopped, &mut outcome).await;
+            if stays {
+                // What stays may need its parts, which are in the ranks behind it; its own rank does not matter to it.
+                stopped.get_or_insert(Fate::Skipped("a manifest that may need it stays".to_owned()));
+            }
+        }
+        if present.is_some() {
+            self.look_after(&mut outcome).await;
+        }
+        outcome
+    }
+
+    /// Does the steps of one rank; the answer is whether a manifest stays that was to go.
+    async fn run_rank(
+        &self,
+        rank: &[Step],
+        present: &mut Option<Present>,
+        stopped: &mut Option<Fate>,
+        outcome: &mut RepositoryOutcome,
+    ) -> bool {
+        let mut stays = false;
+        for batch in rank.chunks(STEPS_AT_ONCE) {
             if self.cancel.is_cancelled() {
                 stopped.get_or_insert(Fate::Skipped("interrupted".to_owned()));
             }
             if stopped.is_none() && present.as_ref().is_none_or(Present::is_stale) {
                 match look::again(self.registry, self.store, self.plan, self.kept).await {
-                    Ok(now) => present = Some(now),
+                    Ok(now) => *present = Some(now),
                     Err(error) => {
                         let why = format!("its tags could not be read again: {error:#}");
-                        stopped = Some(Fate::Failed(why));
+                        *stopped = Some(Fate::Failed(why));
                     }
                 }
             }
-            let (None, Some(present)) = (&stopped, &present) else {
+            self.progress.advance(batch.len());
+            let (None, Some(present)) = (&*stopped, &*present) else {
                 let fate = stopped.clone().unwrap_or_else(|| Fate::Skipped("not looked at again".to_owned()));
                 for step in batch {
-                    record(&mut outcome, step, &fate);
+                    record(outcome, step, &fate);
                 }
                 continue;
             };
@@ -96,17 +117,12 @@ impl Executor<'_> {
                 .collect()
                 .await;
             for (step, fates) in fates {
-                if matches!(step, Step::DeleteManifest { .. }) && !matches!(fates, Fates::All(Fate::Done)) {
-                    // What stays may need its parts.
-                    stopped.get_or_insert(Fate::Skipped("a manifest that may need it stays".to_owned()));
-                }
-                fates.record(&mut outcome, step);
+                stays |=
+                    matches!(step, Step::DeleteManifest { .. }) && !matches!(fates, Fates::All(Fate::Done));
+                fates.record(outcome, step);
             }
         }
-        if present.is_some() {
-            self.look_after(&mut outcome).await;
-        }
-        outcome
+        stays
     }
 
     async fn take(&self, step: &Step, present: &Present) -> Fates {

@@ -67,6 +67,26 @@ fn a_digest_that_got_a_new_tag_stays() {
 }
 
 #[test]
+fn what_is_rescued_keeps_no_other_image_from_going() {
+    let world = world();
+    let doomed: Vec<String> = (0..150)
+        .map(|number| {
+            let tag = format!("t{number}");
+            world.fake.image("app", &tag, "2023-06-01T00:00:00Z", &["base", &tag])
+        })
+        .collect();
+    let rescued: Vec<String> = doomed.iter().take(10).cloned().collect();
+    world.meanwhile(move |contents| {
+        for (number, digest) in rescued.iter().enumerate() {
+            contents.tag("app", &format!("rescued{number}"), digest);
+        }
+    });
+    let answer = world.prune().exits(0).says("Deleted 141 tags and 141 manifests");
+    assert!(doomed[..10].iter().all(|digest| world.fake.has_manifest("app", digest)), "{answer}");
+    assert!(!doomed[10..].iter().any(|digest| world.fake.has_manifest("app", digest)), "{answer}");
+}
+
+#[test]
 fn a_digest_that_a_new_index_needs_stays() {
     let world = world();
     let old = world.old.clone();
