@@ -21,7 +21,8 @@ impl Change {
     ) -> anyhow::Result<Plan> {
         let now = session.settings.now;
         let plan = plan::make(snapshot, &self.request, now)?;
-        let Some(repository) = plan.first_changed().cloned() else {
+        // An explanation needs no rights.
+        let Some(repository) = plan.first_changed().filter(|_| self.explain.is_empty()).cloned() else {
             return Ok(plan);
         };
         let support =
