@@ -38,7 +38,18 @@ fn main() {
     let asked = log_length(&registry);
     let pattern = registry.reference("app:v1.*");
     let keep = KEEP.to_string();
-    let deleted = measure(&["prune", &pattern, "--keep", &keep, "--no-gc", "--force"]);
+    let deleted = measure(&[
+        "prune",
+        &pattern,
+        "--keep",
+        &keep,
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--no-gc",
+        "--force",
+    ]);
     let requests = registry.requests().split_off(asked);
     let kept = check_tags(&registry, &images);
     println!(

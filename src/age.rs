@@ -36,6 +36,8 @@ const UNITS: [(&str, Unit); 7] = [
 const LONGEST_YEARS: i64 = 100;
 
 impl Age {
+    pub(crate) const HOUR: Self = Self { amount: 1, unit: Unit::Hours };
+
     /// The moment `self` before `now`: what is older was made before it.
     pub(crate) fn before(self, now: Timestamp) -> Timestamp {
         let (years, months, days, rest) = match self.unit {

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::age::Age;
 use crate::model::RegistryAddress;
-use crate::policy::{DateOf, Filter, Group, Order};
+use crate::policy::{DateOf, Filter, Group, MaxDelete, MinAge, Order};
 use crate::reference::{Pattern, Reference};
 
 /// The command line as Docker passes it on: its global flags, this plugin's name, and the rest.
@@ -117,12 +117,14 @@ pub(crate) struct Prune {
     /// Keep no more than the newest N, whatever their age
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = keep_count)]
     pub(crate) at_most: Option<u32>,
-    /// Keep whatever the rules say: `team/base`, `:latest`
+    /// Keep whatever the rules say: `team/base`, `:stable`; `:latest` is protected anyway
     #[arg(long, value_name = "PATTERN")]
     pub(crate) protect: Vec<Pattern>,
     /// Keep the references that a file lists, one on a line; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) protect_from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guards: Guards,
     /// Take the rules from a policy file (TOML)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["keep", "older_than", "filter", "group", "order", "date", "at_least", "at_most"])]
     pub(crate) policy: Option<PathBuf>,
@@ -146,6 +148,24 @@ pub(crate) struct Prune {
     pub(crate) access: Access,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What rules may not do unless they are told so.
+#[derive(Debug, Args)]
+pub(crate) struct Guards {
+    /// Let the rules remove `latest` too
+    #[arg(long)]
+    pub(crate) include_latest: bool,
+    /// Keep what was pushed (or, where that is not known, created) more recently: `none` for no minimum [default: 1h]
+    #[arg(long, value_name = "AGE", allow_hyphen_values = true)]
+    pub(crate) min_age: Option<MinAge>,
+    /// Refuse to remove more tags than this at one time: a number, or a share of all tags that were read
+    /// [default: 50%]
+    #[arg(long, value_name = "N|P%", allow_hyphen_values = true)]
+    pub(crate) max_delete: Option<MaxDelete>,
+    /// Let the rules remove every tag of a repository; `--max-delete 100%` implies it
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,7 @@ pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
 pub(crate) use in_use::{Services, Usage};
 pub(crate) use recover::Busy;
+pub(crate) use tags::PushTimes;
 pub(crate) use window::Manner;
 
 /// A connection to one engine that answered.

@@ -19,6 +19,7 @@ use crate::reference::Reference;
 
 mod audit;
 mod graph;
+pub(crate) mod limit;
 mod named;
 pub(crate) mod placeholder;
 mod space;

@@ -17,6 +17,7 @@ use crate::reference::literal_repositories;
 
 pub(crate) mod file;
 mod filter;
+mod guard;
 pub(crate) mod review;
 mod rule;
 mod verdict;
@@ -26,6 +27,7 @@ mod version;
 mod tests;
 
 pub(crate) use filter::Filter;
+pub(crate) use guard::{Guards, MaxDelete, MinAge};
 pub(crate) use rule::{DateOf, Group, Matcher, Order, Rule, Selection};
 pub(crate) use verdict::{Kept, Removed, Standing, Verdict};
 
@@ -37,6 +39,8 @@ pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
     /// What stays whatever the rules say.
     pub(crate) protected: Protected,
+    /// What rules may not do, whatever they say.
+    pub(crate) guards: Guards,
 }
 
 impl Policy {
@@ -96,6 +100,11 @@ impl Policy {
             }
         }
         for candidate in &candidates {
+            if let Some(Verdict::Remove(_)) = verdicts.get(candidate.tag)
+                && let Some(kept) = self.spared_by_age(view, candidate, now)
+            {
+                verdicts.insert(candidate.tag.clone(), Verdict::Keep(kept));
+            }
             verdicts.entry(candidate.tag.clone()).or_insert(Verdict::Keep(Kept::NotCovered));
         }
         verdicts
@@ -120,9 +129,42 @@ impl Policy {
         })
     }
 
-    /// Whether a rule asks when tags were pushed.
+    /// Whether it matters when tags were pushed.
     pub(crate) fn needs_push_times(&self) -> bool {
-        self.rules.iter().any(Rule::needs_push_times)
+        self.removes_tags()
+            && (self.guards.min_age != MinAge::None || self.rules.iter().any(Rule::needs_push_times))
+    }
+
+    /// The tags that stay only because it is not known whether they are old enough, for want of a config that nobody
+    /// has read.
+    pub(crate) fn undated(
+        &self,
+        registry: &RegistryAddress,
+        repository: &Repository,
+        view: &RepositoryView,
+        now: Timestamp,
+    ) -> BTreeSet<Tag> {
+        let verdicts = self.judge(registry, repository, view, now).into_iter();
+        let undated =
+            verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(Kept::UnknownAge { .. })));
+        undated.map(|(tag, _)| tag).collect()
+    }
+
+    /// Why a tag that rules give up stays nevertheless: it is too young, or may be. The time of the push counts; where
+    /// it is not known, that of the image's making, which was before.
+    fn spared_by_age(
+        &self,
+        view: &RepositoryView,
+        candidate: &Candidate<'_>,
+        now: Timestamp,
+    ) -> Option<Kept> {
+        let least = self.guards.min_age.age()?;
+        let (at, date) = match (view.pushed.get(candidate.tag), &candidate.created) {
+            (Some(at), _) => (*at, DateOf::Pushed),
+            (None, Created::Known { at }) => (*at, DateOf::Created),
+            (None, Created::Unknown { why }) => return Some(Kept::UnknownAge { why: why.clone(), least }),
+        };
+        (at >= least.before(now)).then_some(Kept::TooYoung { at, date, least })
     }
 
     /// The verdict where no rule has a say, else the digest of the tag's manifest.
@@ -147,6 +189,9 @@ impl Policy {
         if let Some(protection) = self.protection(registry, repository, view, tag, digest) {
             return Ok(Kept::Protected { by: protection });
         }
+        if tag.as_str() == LATEST && !self.guards.includes_latest {
+            return Ok(Kept::Protected { by: Protection::Latest });
+        }
         if let Some(subject) = attachment_subject(tag) {
             return Ok(Kept::AttachedTo { subject });
         }
@@ -162,6 +207,9 @@ impl Policy {
         }
     }
 }
+
+/// What is pulled where no tag is said.
+const LATEST: &str = "latest";
 
 /// An exclusion only takes a tag out of one rule: another may still give it up.
 fn is_keep_of_a_rule(verdict: &Verdict) -> bool {

@@ -43,6 +43,8 @@ pub(crate) enum Protection {
         name: Option<String>,
     },
     Pattern(String),
+    /// It is the tag `latest`, which people pull without saying so.
+    Latest,
 }
 
 impl Protected {
@@ -137,6 +139,7 @@ impl Protection {
             Self::InUse { user, .. } => Self::InUse { user, name: Some(other) },
             Self::Listed { line, .. } => Self::Listed { line, name: Some(other) },
             Self::Pattern(text) => Self::Pattern(text),
+            Self::Latest => Self::Latest,
         }
     }
 
@@ -146,6 +149,7 @@ impl Protection {
             Self::InUse { .. } => "in use".to_owned(),
             Self::Listed { .. } => "listed by `--protect-from`".to_owned(),
             Self::Pattern(text) => format!("protected by `--protect {text}`"),
+            Self::Latest => "`latest`".to_owned(),
         }
     }
 }
@@ -160,6 +164,7 @@ impl fmt::Display for Protection {
                 write!(f, "listed by `--protect-from` line {line} as `{name}`")
             }
             Self::Pattern(text) => write!(f, "protected by `--protect {text}`"),
+            Self::Latest => f.write_str("`latest` is not for rules, but with `--include-latest`"),
         }
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
         }
     }
     text.push_str(&undated(plan));
+    text.push_str(&young(plan));
     for (repository, why) in &plan.unreadable {
         let _ = writeln!(text, "{repository}: left alone, it could not be listed: {why}");
     }
@@ -77,6 +78,25 @@ fn undated(plan: &Plan) -> String {
         if undated == 1 { "1 tag has".to_owned() } else { format!("{undated} tags have") },
         if undated == 1 { "is" } else { "are" }
     )
+}
+
+/// Tags that rules give up and that stay for their age.
+fn young(plan: &Plan) -> String {
+    let (mut young, mut unknown) = (0, 0);
+    for decision in plan.repositories.iter().flat_map(RepositoryPlan::kept_tags) {
+        match decision.verdict {
+            Verdict::Keep(Kept::TooYoung { .. }) => young += 1,
+            Verdict::Keep(Kept::UnknownAge { .. }) => unknown += 1,
+            _ => {}
+        }
+    }
+    let line = |number: usize, why: &str| match number {
+        0 => String::new(),
+        1 => format!("1 tag that the rules give up is kept: {why} (`--min-age`)\n"),
+        _ => format!("{number} tags that the rules give up are kept: {why} (`--min-age`)\n"),
+    };
+    line(young, "nothing goes so soon after its push")
+        + &line(unknown, "when they were pushed or created is not known")
 }
 
 fn total(plan: &Plan) -> String {

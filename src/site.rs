@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
-use crate::engine::{Certainty, Driver, Engine, RegistryContainer, StoreConfiguration};
+use crate::engine::{Certainty, Driver, Engine, PushTimes, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
 use crate::model::{ByteSize, Digest, RegistryAddress, Repository, Snapshot, Tag, TagState};
 
@@ -35,14 +33,11 @@ impl Site {
         }
     }
 
-    /// When the tags of a repository were pushed; what the store does not say is not in the answer.
-    pub(crate) async fn push_times(
-        &self,
-        repository: &Repository,
-    ) -> anyhow::Result<BTreeMap<Tag, Timestamp>> {
+    /// When each tag was pushed; what the store does not say is not in the answer.
+    pub(crate) async fn push_times(&self) -> anyhow::Result<PushTimes> {
         match self.root() {
-            Some(root) => self.engine.push_times(&self.container, root, repository).await,
-            None => Ok(BTreeMap::new()),
+            Some(root) => self.engine.push_times(&self.container, root).await,
+            None => Ok(PushTimes::new()),
         }
     }
 

@@ -217,8 +217,8 @@ async fn read_manifests(
     }
 }
 
-/// Configs are shared by digest over the whole registry, and each is read once.
-async fn read_facts(
+/// What configs say; they are shared by digest over the whole registry, and each is read once.
+pub(crate) async fn read_facts(
     registry: &Registry,
     repositories: &mut Repositories,
     is_wanted: &dyn Fn(&Repository, &Tag) -> bool,

@@ -24,7 +24,9 @@ use crate::snapshot::{self, Scope, Wanted};
 use super::Session;
 use super::session::Place;
 
+mod dates;
 mod ending;
+mod limit;
 mod ready;
 mod rights;
 mod survey;
@@ -88,7 +90,7 @@ impl Change {
         };
         let place = self.certain(session, place, &snapshot).await?;
         self.protect(session, usage)?;
-        session.unless_cancelled(self.date(&place, &mut snapshot)).await?;
+        session.unless_cancelled(self.date(session, &registry, &place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);
@@ -96,8 +98,15 @@ impl Change {
         self.remark(session, &snapshot);
         drop(snapshot);
         self.show(session, &plan);
+        let exceeded = session.unless_cancelled(self.exceeded(&registry, &plan)).await?;
         if self.flags.dry_run {
+            if let Some(refusal) = exceeded {
+                session.would_refuse(&refusal);
+            }
             return self.dry_run(session, &place, plan).await;
+        }
+        if let Some(refusal) = exceeded {
+            return Err(refusal.into());
         }
         if plan.has_steps() {
             self.refuse_unfit(session, &place).await?;
@@ -145,20 +154,6 @@ impl Change {
             }
             (_, Some(Ok(_)) | None) => Ok(()),
         }
-    }
-
-    /// When tags were pushed, where a rule asks for it: only the store knows.
-    async fn date(&self, place: &Place, snapshot: &mut Snapshot) -> anyhow::Result<()> {
-        if let (Request::Prune(policy), Place::Here(site)) = (&self.request, place)
-            && policy.needs_push_times()
-        {
-            for (repository, view) in snapshot.read_repositories_mut() {
-                if policy.covers_repository(repository) {
-                    view.pushed = site.push_times(repository).await?;
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn read(&self, session: &Session, registry: &Registry) -> anyhow::Result<Snapshot> {

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cli::Prune;
+use crate::cli::{self, Prune};
 use crate::config::Settings;
 use crate::engine::{Services, Usage};
 use crate::error::Failure;
-use crate::policy::{Order, Policy, Rule, Selection, file};
-use crate::protect::Protected;
+use crate::policy::{Guards, Order, Policy, Rule, Selection, file};
 use crate::ui::Ui;
 
 /// Reads everything that the flags name. Nothing of it may be misread: a mistake is an error.
@@ -23,9 +22,10 @@ pub(super) fn of(prune: &Prune, settings: &Settings) -> anyhow::Result<Policy> {
     };
     let mut policy = match prune.policy.clone().or_else(named) {
         Some(path) => narrowed(from_file(&path)?, prune),
-        None => Policy { rules: vec![rule], protected: Protected::default() },
+        None => Policy { rules: vec![rule], ..Policy::default() },
     };
     policy.protected.add_patterns(prune.protect.clone());
+    guard(&mut policy.guards, &prune.guards);
     if let Some(list) = &prune.protect_from {
         policy.protected.add_listed(&read_list(list)?)?;
     }
@@ -94,6 +94,14 @@ fn narrowed(mut policy: Policy, prune: &Prune) -> Policy {
         rule.selection.exclude.extend(prune.exclude.iter().cloned());
     }
     policy
+}
+
+/// What the command line says of the guards replaces what a file says.
+fn guard(guards: &mut Guards, said: &cli::Guards) {
+    guards.min_age = said.min_age.unwrap_or(guards.min_age);
+    guards.max_delete = said.max_delete.unwrap_or(guards.max_delete);
+    guards.allows_empty |= said.allow_empty;
+    guards.includes_latest |= said.include_latest;
 }
 
 fn read_list(path: &Path) -> anyhow::Result<String> {

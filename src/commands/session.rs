@@ -56,6 +56,12 @@ impl Session {
         }
     }
 
+    /// What a dry run says of a run.
+    pub(crate) fn would_refuse(&self, refusal: &Failure) {
+        self.ui.warn(&format!("a run would be refused: {refusal}"));
+        refusal.hints.iter().for_each(|hint| self.ui.say(&format!("hint: {hint}")));
+    }
+
     pub(crate) fn consent(&self, flags: &cli::Change) -> Consent {
         match (flags.force, self.settings.terminals.is_interactive()) {
             (true, _) => Consent::Given,

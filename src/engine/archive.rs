@@ -12,6 +12,7 @@ use tar::{Archive, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::configuration::StoreConfiguration;
+use super::tags::{PushTimes, add_push_time};
 use super::{Engine, RegistryContainer, status};
 use crate::model::{Digest, Tag, printable};
 
@@ -36,6 +37,11 @@ impl Engine {
     pub(super) async fn archived_tags(&self, container: &str, folder: &str) -> Result<BTreeMap<Tag, Digest>> {
         let tags = self.stream_archive(container, folder.to_owned(), read_tags).await;
         Ok(tags.with_context(|| format!("read {} in the container", printable(folder)))?.unwrap_or_default())
+    }
+
+    pub(super) async fn archived_push_times(&self, container: &str, folder: &str) -> Result<PushTimes> {
+        let times = self.stream_archive(container, folder.to_owned(), read_push_times).await;
+        Ok(times.with_context(|| format!("read {} in the container", printable(folder)))?.unwrap_or_default())
     }
 
     /// A file's bytes, symbolic links followed; `None` if there is no such file.
@@ -173,6 +179,21 @@ fn read_tags(mut archive: Archive<impl Read>) -> io::Result<BTreeMap<Tag, Digest
         }
     }
     Ok(tags)
+}
+
+/// From an archive of `repositories/`, of which names and times are looked at.
+fn read_push_times(mut archive: Archive<impl Read>) -> io::Result<PushTimes> {
+    let mut times = PushTimes::new();
+    for entry in archive.entries()? {
+        let entry = entry?;
+        if let Ok(path) = std::str::from_utf8(&entry.path_bytes())
+            && let Some(path) = path.trim_start_matches("./").strip_prefix("repositories/")
+        {
+            let seconds = entry.header().mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
+            add_push_time(&mut times, path, seconds);
+        }
+    }
+    Ok(times)
 }
 
 fn current_link_of(path: &[u8]) -> Option<Tag> {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Policy;
 use super::rule::{DateOf, Order, Origin, Rule, Selection};
+use super::{Guards, MaxDelete, Policy};
 use crate::protect::Protected;
 use crate::reference::Pattern;
 
@@ -24,8 +24,22 @@ pub(crate) struct Mistake {
 struct WireFile {
     #[serde(default)]
     protect: Vec<Spanned<String>>,
+    min_age: Option<Spanned<String>>,
+    max_delete: Option<Spanned<CountOrShare>>,
+    #[serde(default)]
+    allow_empty: bool,
+    #[serde(default)]
+    include_latest: bool,
     #[serde(default)]
     rule: Vec<Spanned<WireRule>>,
+}
+
+/// `500` or `"30%"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CountOrShare {
+    Count(i64),
+    Share(String),
 }
 
 #[derive(Deserialize)]
@@ -59,6 +73,7 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
     })?;
     let mut reader = Reader { text, mistakes: Vec::new() };
     let protect = reader.patterns(&file.protect);
+    let guards = reader.guards(&file);
     let mut rules: Vec<Rule> = Vec::new();
     for (number, wire) in file.rule.iter().enumerate() {
         let mut rule = reader.rule(wire);
@@ -73,7 +88,7 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
         rules.push(rule);
     }
     if reader.mistakes.is_empty() {
-        Ok(Policy { rules, protected: Protected::new(protect) })
+        Ok(Policy { rules, protected: Protected::new(protect), guards })
     } else {
         reader.mistakes.sort_by_key(|mistake| (mistake.at.line, mistake.at.column));
         Err(reader.mistakes)
@@ -113,6 +128,22 @@ impl Reader<'_> {
             }
         }
         self.several(values)
+    }
+
+    fn guards(&mut self, file: &WireFile) -> Guards {
+        let max_delete = file.max_delete.as_ref().map(|value| {
+            let text = match value.get_ref() {
+                CountOrShare::Count(count) => count.to_string(),
+                CountOrShare::Share(text) => text.clone(),
+            };
+            Spanned::new(value.span(), text)
+        });
+        Guards {
+            min_age: self.one(file.min_age.as_ref()).unwrap_or_default(),
+            max_delete: self.one(max_delete.as_ref()).unwrap_or_default(),
+            allows_empty: file.allow_empty,
+            includes_latest: file.include_latest,
+        }
     }
 
     fn count(&mut self, value: Option<&Spanned<i64>>) -> Option<u32> {
@@ -183,19 +214,40 @@ fn place(text: &str, span: Range<usize>) -> Origin {
 
 /// The file that says the same.
 pub(crate) fn print(policy: &Policy) -> String {
-    let mut text = String::new();
-    if !policy.protected.patterns().is_empty() {
-        let _ = writeln!(
-            text,
-            "protect = {}\n",
-            list(policy.protected.patterns().iter().map(|pattern| pattern.text().to_owned()))
-        );
+    let mut text = print_head(policy);
+    if !text.is_empty() {
+        text.push('\n');
     }
     for (number, rule) in policy.rules.iter().filter(|rule| rule.removes_tags()).enumerate() {
         if number > 0 {
             text.push('\n');
         }
         text.push_str(&print_rule(rule));
+    }
+    text
+}
+
+/// What is about all rules; what is so anyway goes without saying.
+fn print_head(policy: &Policy) -> String {
+    let mut text = String::new();
+    let protect: Vec<_> =
+        policy.protected.patterns().iter().map(|pattern| pattern.text().to_owned()).collect();
+    if !protect.is_empty() {
+        let _ = writeln!(text, "protect = {}", list(protect.into_iter()));
+    }
+    let (guards, usual) = (&policy.guards, Guards::default());
+    if guards.min_age != usual.min_age {
+        let _ = writeln!(text, "min-age = {}", quoted(&guards.min_age.to_string()));
+    }
+    match guards.max_delete {
+        MaxDelete::Percent(_) if guards.max_delete == usual.max_delete => {}
+        MaxDelete::Tags(most) => drop(writeln!(text, "max-delete = {most}")),
+        share @ MaxDelete::Percent(_) => drop(writeln!(text, "max-delete = {}", quoted(&share.to_string()))),
+    }
+    for (key, is_said) in [("allow-empty", guards.allows_empty), ("include-latest", guards.includes_latest)] {
+        if is_said {
+            let _ = writeln!(text, "{key} = true");
+        }
     }
     text
 }

@@ -31,6 +31,7 @@ pub(crate) fn remarks(policy: &Policy, snapshot: &Snapshot, now: Timestamp) -> V
                 .map(|(_, rule)| rule.clone())
                 .collect(),
             protected: policy.protected.clone(),
+            guards: policy.guards.clone(),
         };
         if self::removed(&without, snapshot, now) == *removed {
             remarks.push(format!(

@@ -37,31 +37,34 @@ impl World {
         self
     }
 
+    fn judge(&self, policy: &Policy) -> BTreeMap<Tag, Verdict> {
+        policy.judge(&"127.0.0.1:5000".parse().unwrap(), &"app".parse().unwrap(), &self.0, now())
+    }
+
     /// The tags that stay, in the order of their names.
     fn kept(&self, rules: Vec<Rule>) -> Vec<String> {
-        let verdicts = Policy { rules, ..Policy::default() }.judge(
-            &"127.0.0.1:5000".parse().unwrap(),
-            &"app".parse().unwrap(),
-            &self.0,
-            now(),
-        );
+        let verdicts = self.judge(&Policy { rules, guards: unguarded(), ..Policy::default() });
         assert_eq!(verdicts.len(), self.0.tags.len(), "every tag has a verdict");
         let kept = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)));
         kept.map(|(tag, _)| tag.to_string()).collect()
     }
 
     fn why(&self, rules: Vec<Rule>, tag: &str) -> String {
-        let verdicts = (Policy { rules, ..Policy::default() }).judge(
-            &"127.0.0.1:5000".parse().unwrap(),
-            &"app".parse().unwrap(),
-            &self.0,
-            now(),
-        );
+        self.why_by(&Policy { rules, guards: unguarded(), ..Policy::default() }, tag)
+    }
+
+    fn why_by(&self, policy: &Policy, tag: &str) -> String {
+        let verdicts = self.judge(policy);
         match &verdicts[&tag.parse().unwrap()] {
             Verdict::Keep(why) => format!("keep: {why}"),
             Verdict::Remove(why) => format!("remove: {why}"),
         }
     }
+}
+
+/// Rules by themselves.
+fn unguarded() -> Guards {
+    Guards { min_age: MinAge::None, includes_latest: true, ..Guards::default() }
 }
 
 fn add(view: &mut RepositoryView, tag: &str, days: Option<i64>, labels: &[(&str, &str)]) {
@@ -288,4 +291,44 @@ fn a_group_must_capture() {
     let group: Group = r"v(\d+)\.(\d+)\..*".parse().unwrap();
     assert_eq!(group.of(&"v1.2.3".parse().unwrap()).as_deref(), Some("1 2"));
     assert_eq!(group.of(&"xv1.2.3".parse().unwrap()), None);
+}
+
+#[test]
+fn latest_is_not_for_rules() {
+    let world = World::of(&[("1.0", Some(3)), ("latest", Some(9))]);
+    let by_default = Policy { rules: vec![keep(1)], ..Policy::default() };
+    assert_eq!(
+        world.why_by(&by_default, "latest"),
+        "keep: `latest` is not for rules, but with `--include-latest`"
+    );
+    // It takes no place among the newest.
+    assert_eq!(world.why_by(&by_default, "1.0"), "keep: number 1 of the newest 1");
+    assert!(world.why(vec![keep(1)], "latest").starts_with("remove: created"));
+}
+
+#[test]
+fn nothing_goes_before_the_minimum_age() {
+    let policy = Policy { rules: vec![keep(1)], ..Policy::default() };
+    let guarded = |world: &World| world.why_by(&policy, "old");
+    // The push counts where it is known, whatever the image's own date.
+    let world = World::of(&[("new", Some(1)), ("old", Some(2))]);
+    assert!(guarded(&world).starts_with("remove"), "created two days ago");
+    assert!(
+        guarded(&World::of(&[("new", Some(1)), ("old", Some(2))]).pushed("old", 1)).starts_with("remove")
+    );
+    assert_eq!(
+        guarded(&World::of(&[("new", Some(1)), ("old", Some(2))]).pushed("old", 0)),
+        "keep: pushed 2026-06-01T12:00:00Z, younger than the minimum age of 1h (`--min-age`)"
+    );
+    // A clock that is ahead makes nothing old.
+    assert!(guarded(&World::of(&[("new", Some(1)), ("old", Some(2))]).pushed("old", -9)).starts_with("keep"));
+    // Where neither is known it may be young.
+    let by_name = Policy { rules: vec![Rule { order: Order::Name, ..keep(1) }], ..Policy::default() };
+    let undated = World::of(&[("new", None), ("a-old", None)]);
+    assert!(undated.why_by(&by_name, "a-old").contains("may be younger than the minimum age of 1h"));
+    assert!(undated.why(by_name.rules.clone(), "a-old").starts_with("remove"));
+    // A longer one holds back more.
+    let guards = Guards { min_age: "3d".parse().unwrap(), ..Guards::default() };
+    let longer = Policy { rules: vec![keep(1)], guards, ..Policy::default() };
+    assert!(world.why_by(&longer, "old").starts_with("keep: created"));
 }

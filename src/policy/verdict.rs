@@ -56,6 +56,17 @@ pub(crate) enum Kept {
         rule: Option<String>,
         why: String,
     },
+    /// A rule gives it up, but nothing goes that soon.
+    TooYoung {
+        at: Timestamp,
+        date: DateOf,
+        least: Age,
+    },
+    /// A rule gives it up, but it may be younger than anything that goes.
+    UnknownAge {
+        why: String,
+        least: Age,
+    },
     NoVersion {
         rule: Option<String>,
     },
@@ -107,6 +118,8 @@ impl Kept {
             }
             Self::Younger { standing, age, .. } => format!("younger than {age}{}", standing.of_rule()),
             Self::UnknownDate { .. } => "no usable date".to_owned(),
+            Self::TooYoung { least, .. } => format!("younger than {least}, the minimum age"),
+            Self::UnknownAge { least, .. } => format!("perhaps younger than {least}, the minimum age"),
             Self::NoVersion { .. } => "no version to order by".to_owned(),
             Self::Unreadable { .. } => "could not be read".to_owned(),
             Self::RepositoryUnreadable { why } => format!("not everything could be read: {why}"),
@@ -181,6 +194,12 @@ impl fmt::Display for Kept {
                 write!(f, "{date} {at:.0}, younger than {age}{}", standing.of_rule())
             }
             Self::UnknownDate { rule, why } => write!(f, "no usable date: {why}{}", of_rule(rule.as_deref())),
+            Self::TooYoung { at, date, least } => {
+                write!(f, "{date} {at:.0}, younger than the minimum age of {least} (`--min-age`)")
+            }
+            Self::UnknownAge { why, least } => {
+                write!(f, "may be younger than the minimum age of {least} (`--min-age`): {why}")
+            }
             Self::NoVersion { rule } => {
                 write!(f, "its name is no version to order by{}", of_rule(rule.as_deref()))
             }

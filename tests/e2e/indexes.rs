@@ -60,7 +60,19 @@ fn a_kept_index_keeps_both_platforms_through_everything() {
     tool.run(&["rm", "--force", &doomed[0], &doomed[1]]).success();
     tool.run(&["gc", "--force", "--registry", &registry.address]).success();
     tool.run(&["prune", "--force", "--registry", &registry.address]).success();
-    tool.run(&["prune", "--force", "--keep", "1", "--registry", &registry.address]).success();
+    tool.run(&[
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--force",
+        "--keep",
+        "1",
+        "--registry",
+        &registry.address,
+    ])
+    .success();
 
     assert_eq!(registry.client.tags("app"), ["kept"]);
     assert!(!registry.has_blob(&gone.manifest.digest));

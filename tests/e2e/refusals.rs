@@ -34,8 +34,22 @@ fn deletion_disabled_is_said_with_the_setting_that_enables_it() {
     let registry = with_one_image(Options::deletion_disabled(), "deletion disabled");
     let reference = registry.reference("app:1");
     refuses(&registry, &["rm", "--gc", "--force", &reference]).says("REGISTRY_STORAGE_DELETE_ENABLED=true");
-    refuses(&registry, &["prune", "--force", "--older-than", "1d", "--registry", &registry.address])
-        .says("REGISTRY_STORAGE_DELETE_ENABLED=true");
+    refuses(
+        &registry,
+        &[
+            "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
+            "--force",
+            "--older-than",
+            "1d",
+            "--registry",
+            &registry.address,
+        ],
+    )
+    .says("REGISTRY_STORAGE_DELETE_ENABLED=true");
     registry.assert_pulls("app", ["1"]);
 }
 

@@ -9,10 +9,10 @@ use crate::support::registry::{Registry, STORE};
 use crate::support::tool::Tool;
 
 /// Lets the registry's store say that a tag was pushed so many days ago.
-fn pushed(registry: &Registry, tag: &str, days: u64) {
+fn pushed(registry: &Registry, repository: &str, tag: &str, days: u64) {
     let then = SystemTime::now() - Duration::from_secs(days * 86_400);
     let seconds = then.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
-    let link = format!("{STORE}/repositories/app/_manifests/tags/{tag}/current/link");
+    let link = format!("{STORE}/repositories/{repository}/_manifests/tags/{tag}/current/link");
     registry.shell(&format!("touch -d @{seconds} {link}"));
 }
 
@@ -43,7 +43,20 @@ fn of_sixty_branches_the_newest_two_builds_each_stay() {
         }
     }
     assert_eq!(registry.client.tags("app").len(), BRANCHES * BUILDS);
-    let rules = ["prune", "--group", r"(.+)-\d+", "--keep", "2", "--force", "--registry", &registry.address];
+    let rules = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--group",
+        r"(.+)-\d+",
+        "--keep",
+        "2",
+        "--force",
+        "--registry",
+        &registry.address,
+    ];
     Tool::standalone().run(&rules).success().says("Deleted 180 tags and 180 manifests");
 
     let left: BTreeSet<String> = registry.client.tags("app").into_iter().collect();
@@ -72,6 +85,10 @@ fn an_image_of_a_reproducible_build_is_not_old() {
     let answer = Tool::standalone()
         .run(&[
             "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
             "--keep",
             "1",
             "--older-than",
@@ -88,10 +105,23 @@ fn an_image_of_a_reproducible_build_is_not_old() {
 
     // When it was pushed is known all the same.
     for (tag, days) in [("epoch", 40), ("eighties", 20), ("newer", 30)] {
-        pushed(&registry, tag, days);
+        pushed(&registry, "app", tag, days);
     }
     Tool::standalone()
-        .run(&["prune", "--order", "pushed", "--keep", "2", "--force", "--registry", address])
+        .run(&[
+            "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
+            "--order",
+            "pushed",
+            "--keep",
+            "2",
+            "--force",
+            "--registry",
+            address,
+        ])
         .success();
     assert_eq!(registry.client.tags("app"), ["eighties", "newer"]);
     registry.assert_pulls("app", ["eighties", "newer"]);
@@ -115,12 +145,24 @@ fn the_date_of_the_push_is_that_of_the_tag() {
         if tag == "a" {
             registry.client.put_manifest("app", "alias", &image.manifest);
         }
-        pushed(&registry, tag, days);
+        pushed(&registry, "app", tag, days);
     }
-    pushed(&registry, "alias", 2);
+    pushed(&registry, "app", "alias", 2);
     let address = registry.address.as_str();
     let tool = Tool::standalone();
-    let age = ["prune", "--older-than", "30d", "--date", "pushed", "--registry", address];
+    let age = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--older-than",
+        "30d",
+        "--date",
+        "pushed",
+        "--registry",
+        address,
+    ];
     let dry = [&age[..], &["--dry-run", "--verbose"]].concat();
     tool.run(&dry).success().says("younger than 30d").says("pushed");
     let floor = ["--order", "pushed", "--at-least", "4", "--no-gc", "--force"];
@@ -128,8 +170,47 @@ fn the_date_of_the_push_is_that_of_the_tag() {
     assert_eq!(registry.client.tags("app"), ["alias", "b", "c", "d"]);
     tool.run(&[&age[..], &["--no-gc", "--force"]].concat()).success();
     assert_eq!(registry.client.tags("app"), ["alias", "c", "d"]);
-    let order = ["prune", "--order", "pushed", "--keep", "2", "--force", "--registry", address];
+    let order = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--order",
+        "pushed",
+        "--keep",
+        "2",
+        "--force",
+        "--registry",
+        address,
+    ];
     tool.run(&order).success();
     assert_eq!(registry.client.tags("app"), ["alias", "d"]);
     registry.assert_pulls("app", ["alias", "d"]);
+}
+
+#[test]
+fn what_was_pushed_a_moment_ago_stays_however_old_its_image_says_it_is() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    // Tags that look like the store's own folders are tags like any other.
+    for (tag, created) in [("index", "2023-01-01T00:00:00Z"), ("revisions", "2023-02-01T00:00:00Z")] {
+        for repository in ["app", "app/index", "revisions"] {
+            let image = Recipe::new(&format!("young {repository} {tag}")).created(created).build();
+            registry.client.push(repository, &[tag], &image);
+        }
+    }
+    let rule = ["prune", "--keep", "1", "--no-gc", "--force", "--registry", &registry.address];
+    let tool = Tool::standalone();
+    let answer = tool.run(&rule).success().says("3 tags that the rules give up are kept");
+    answer.says("nothing goes so soon after its push");
+    for repository in ["app", "app/index", "revisions"] {
+        pushed(&registry, repository, "index", 1);
+    }
+    tool.run(&rule).success().says("Deleted 3 tags");
+    for repository in ["app", "app/index", "revisions"] {
+        assert_eq!(registry.client.tags(repository), ["revisions"]);
+    }
 }

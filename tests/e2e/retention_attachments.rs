@@ -93,7 +93,18 @@ fn signatures_live_with_their_image_and_take_no_place_among_the_newest() {
         signatures.push(sign(&registry, &image));
     }
     let answer = Tool::standalone()
-        .run(&["prune", "--keep", "2", "--force", "--registry", &registry.address])
+        .run(&[
+            "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
+            "--keep",
+            "2",
+            "--force",
+            "--registry",
+            &registry.address,
+        ])
         .success();
     let mut expected: Vec<&str> = vec!["v1", "v2"];
     expected.extend(signatures[1..].iter().flatten().map(String::as_str));
@@ -103,7 +114,20 @@ fn signatures_live_with_their_image_and_take_no_place_among_the_newest() {
     assert_eq!(registry.blob_count(), 2 * 3 * 3, "two images with two attachments, of three blobs each");
 
     // By age too: a signature has no date of its own that counts.
-    let order = ["prune", "--order", "semver", "--at-most", "1", "--force", "--registry", &registry.address];
+    let order = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--order",
+        "semver",
+        "--at-most",
+        "1",
+        "--force",
+        "--registry",
+        &registry.address,
+    ];
     let answer = Tool::standalone().run(&order).success();
     let mut expected: Vec<&str> = vec!["v2"];
     expected.extend(signatures[2].iter().map(String::as_str));
@@ -126,7 +150,18 @@ fn an_attestation_lives_with_its_index_and_goes_with_it() {
     }
     assert_eq!(registry.blob_count(), 3 * 7);
     let answer = Tool::standalone()
-        .run(&["prune", "--keep", "1", "--force", "--registry", &registry.address])
+        .run(&[
+            "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
+            "--keep",
+            "1",
+            "--force",
+            "--registry",
+            &registry.address,
+        ])
         .success();
     assert_eq!(registry.client.tags("app"), ["v2"], "{answer}");
     let pulled = registry.pull("app", "v2").unwrap();

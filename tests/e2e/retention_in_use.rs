@@ -38,7 +38,20 @@ fn three(repository: &str) -> Registry {
 }
 
 fn prune(registry: &Registry) -> Answer {
-    let flags = ["prune", "--keep", "1", "--no-gc", "--force", "--verbose", "--registry", &registry.address];
+    let flags = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--keep",
+        "1",
+        "--no-gc",
+        "--force",
+        "--verbose",
+        "--registry",
+        &registry.address,
+    ];
     Tool::standalone().run(&flags).success()
 }
 

@@ -36,7 +36,18 @@ fn keep_and_exclude_decide_and_a_dry_run_only_tells() {
     let registry = versions("keep");
     let everything = registry.client.tags("app");
     let pattern = registry.reference("app:v1.*");
-    let rules = ["prune", &pattern, "--keep", "3", "--exclude", "app:v1.4"];
+    let rules = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        &pattern,
+        "--keep",
+        "3",
+        "--exclude",
+        "app:v1.4",
+    ];
     let tool = Tool::standalone();
     let (asked, started, blobs) = (registry.requests().len(), registry.started_at(), registry.blob_count());
 
@@ -73,7 +84,19 @@ fn older_than_takes_the_old_and_leaves_the_young_and_the_undated() {
     push("future", Recipe::new("older than, future").created("2099-01-01T00:00:00Z"));
 
     let tool = Tool::standalone();
-    tool.run(&["prune", "--older-than", "6mo", "--force", "--registry", &registry.address]).success();
+    tool.run(&[
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--older-than",
+        "6mo",
+        "--force",
+        "--registry",
+        &registry.address,
+    ])
+    .success();
     let kept = ["epoch", "future", "undated", "young"];
     assert_eq!(registry.client.tags("app"), kept);
     registry.assert_pulls("app", kept);
@@ -89,6 +112,10 @@ fn both_rules_together_keep_what_either_keeps() {
     Tool::standalone()
         .run(&[
             "prune",
+            "--min-age",
+            "none",
+            "--max-delete",
+            "100%",
             "--keep",
             "2",
             "--older-than",

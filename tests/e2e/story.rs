@@ -80,7 +80,8 @@ fn prune_does_it_in_one_command_and_a_second_run_finds_nothing_to_do() {
     let registry = &story.registry;
     let before = registry.identity();
     let pattern = registry.reference("app:heavy");
-    let prune = ["prune", &pattern, "--older-than", "1d", "--force"];
+    let prune =
+        ["prune", "--min-age", "none", "--max-delete", "100%", &pattern, "--older-than", "1d", "--force"];
 
     story.tool.run(&prune).success().says("Total reclaimed space:");
     assert_eq!(registry.identity(), before);

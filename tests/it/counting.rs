@@ -7,7 +7,7 @@ use crate::fake_registry::FakeRegistry;
 use crate::fake_registry::quirks::Version;
 use crate::run::{Asked as _, PROBE, Tool};
 
-const JOB: [&str; 6] = ["prune", "--no-gc", "--force", "--keep", "20", "app:v1.*"];
+const JOB: [&str; 8] = ["prune", "--no-gc", "--force", "--keep", "20", "--max-delete", "100%", "app:v1.*"];
 
 fn registry() -> (FakeRegistry, Vec<String>) {
     let fake = FakeRegistry::spawn();

@@ -81,7 +81,10 @@ fn a_dry_run_for_programs_is_one_document() {
 fn without_a_terminal_and_without_force_nothing_is_removed() {
     let fake = registry();
     let tool = Tool::new();
-    tool.on(&fake, &["prune", "--no-gc", "--keep", "1"]).exits(4).says("not a terminal").says("--force");
+    tool.on(&fake, &["prune", "--no-gc", "--keep", "1", "--max-delete", "3"])
+        .exits(4)
+        .says("not a terminal")
+        .says("--force");
     tool.on(&fake, &["rm", "app:v1"]).exits(4).says("--dry-run");
     assert_eq!(fake.changes(), [""; 0]);
     assert_eq!(tool.records().len(), 0);

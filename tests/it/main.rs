@@ -7,6 +7,7 @@ mod dry_run;
 mod explain;
 mod fake_registry;
 mod faults;
+mod guards;
 mod help;
 mod imports;
 mod install;

@@ -28,7 +28,7 @@ impl World {
     }
 
     fn prune(&self) -> Answer {
-        Tool::new().on(&self.fake, &["prune", "--no-gc", "--force", "--keep", "1"])
+        Tool::new().on(&self.fake, &["prune", "--no-gc", "--force", "--keep", "1", "--max-delete", "100%"])
     }
 
     #[track_caller]

@@ -13,7 +13,8 @@ fn registry(tags: &[&str]) -> FakeRegistry {
 }
 
 fn prune(fake: &FakeRegistry, flags: &[&str]) -> Answer {
-    Tool::new().on(fake, &[&["prune", "--no-gc", "--force", "--verbose"], flags].concat())
+    Tool::new()
+        .on(fake, &[&["prune", "--no-gc", "--force", "--verbose", "--max-delete", "100%"], flags].concat())
 }
 
 /// registry-cli #92 and #84: what was to be kept by name was deleted where an age was given too.

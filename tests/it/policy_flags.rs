@@ -19,7 +19,7 @@ fn registry(tags: &[&str]) -> FakeRegistry {
 }
 
 fn prune(tool: &Tool, fake: &FakeRegistry, flags: &[&str]) -> Answer {
-    tool.on(fake, &[&["prune", "--no-gc", "--force", "--verbose"], flags].concat())
+    tool.on(fake, &[&["prune", "--no-gc", "--force", "--verbose", "--max-delete", "100%"], flags].concat())
 }
 
 #[track_caller]
@@ -176,9 +176,13 @@ fn the_order_says_which_are_the_newest() {
 fn names_and_versions_need_no_config() {
     for order in ["name", "semver"] {
         let fake = registry(&["1.0", "1.1", "1.2"]);
-        leaves(&fake, &["--order", order, "--keep", "1"], &["1.2"]);
+        leaves(&fake, &["--order", order, "--keep", "1", "--min-age", "none"], &["1.2"]);
         assert_eq!(fake.asked("GET", "/blobs/"), [""; 0]);
     }
+    // A minimum age asks when those were made that are to go.
+    let fake = registry(&["1.0", "1.1", "1.2"]);
+    leaves(&fake, &["--order", "semver", "--keep", "1"], &["1.2"]);
+    assert_eq!(fake.asked("GET", "/blobs/").len(), 2);
 }
 
 #[test]

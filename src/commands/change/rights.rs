@@ -37,8 +37,7 @@ impl Change {
             }
             None => Ok(plan),
             Some(refusal) if self.flags.dry_run => {
-                session.ui.warn(&format!("a run would be refused: {refusal}"));
-                refusal.hints.iter().for_each(|hint| session.ui.say(&format!("hint: {hint}")));
+                session.would_refuse(&refusal);
                 Ok(plan)
             }
             Some(refusal) => Err(refusal.into()),

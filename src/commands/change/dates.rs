@@ -1,0 +1,51 @@
+//! When tags were pushed and, where that is not known, when their images were made: as much of it as decides anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Repository, Snapshot, Tag};
+use crate::plan::Request;
+use crate::registry::Registry;
+use crate::snapshot;
+
+use super::Change;
+use crate::commands::Session;
+use crate::commands::session::Place;
+
+impl Change {
+    /// Only the store knows of pushes. Without it a tag that a rule gives up may still be too young to go, and its config
+    /// says so; most rules have read it already.
+    pub(super) async fn date(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        place: &Place,
+        snapshot: &mut Snapshot,
+    ) -> anyhow::Result<()> {
+        let Request::Prune(policy) = &self.request else { return Ok(()) };
+        if let (Place::Here(site), true) = (place, policy.needs_push_times()) {
+            match site.push_times().await {
+                Ok(mut pushed) => {
+                    for (repository, view) in snapshot.read_repositories_mut() {
+                        view.pushed = pushed.remove(repository).unwrap_or_default();
+                    }
+                }
+                Err(error) => session.ui.warn(&format!("when tags were pushed cannot be read: {error:#}.")),
+            }
+        }
+        let undated: BTreeMap<Repository, BTreeSet<Tag>> = snapshot
+            .read_repositories()
+            .map(|(repository, view)| {
+                let undated = policy.undated(&snapshot.registry, repository, view, session.settings.now);
+                (repository.clone(), undated)
+            })
+            .filter(|(_, undated)| !undated.is_empty())
+            .collect();
+        if !undated.is_empty() {
+            let is_undated = |repository: &Repository, tag: &Tag| {
+                undated.get(repository).is_some_and(|undated| undated.contains(tag))
+            };
+            snapshot::read_facts(registry, &mut snapshot.repositories, &is_undated, &session.ui).await;
+        }
+        Ok(())
+    }
+}
