@@ -64,7 +64,7 @@ fn build(things: &[Thing]) -> World {
 }
 
 /// What the registry holds after the plan: the server's own rules, in twenty lines.
-fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
+pub(super) fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
     let mut after = snapshot.clone();
     for repository in &plan.repositories {
         let Some(RepositoryState::Read(view)) = after.repositories.get_mut(&repository.repository) else {
