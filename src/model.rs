@@ -17,7 +17,7 @@ pub(crate) mod manifest;
 pub(crate) mod size;
 pub(crate) mod snapshot;
 
-pub(crate) use created::Created;
+pub(crate) use created::{Created, Source};
 pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use semver::Version;
 
 use crate::model::{
-    Created, Digest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView, Tag, TagState,
+    Created, Digest, Manifest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView,
+    Source, Tag, TagState,
 };
 use crate::protect::{Protected, Protection};
 use crate::reference::literal_repositories;
@@ -79,7 +80,9 @@ impl Policy {
                 Ok(kept) => {
                     verdicts.insert(tag.clone(), Verdict::Keep(kept));
                 }
-                Err(digest) => candidates.push(Candidate { tag, digest, created: view.created(digest, now) }),
+                Err(digest) => {
+                    candidates.push(Candidate { tag, digest, created: view.created_as(tag, digest, now) })
+                }
             }
         }
         for rule in self.rules.iter().filter(|rule| rule.removes_tags()) {
@@ -117,6 +120,23 @@ impl Policy {
                 let by_config = || self.protected.holds_digest(&config?.digest);
                 self.protected.holds_digest(reached).or_else(by_config)
             })
+        })
+    }
+
+    /// Whether a rule that goes by creation covers a chart or another artifact that does not say when it was made.
+    pub(crate) fn has_undated_artifacts(
+        &self,
+        repository: &Repository,
+        view: &RepositoryView,
+        now: Timestamp,
+    ) -> bool {
+        view.tags.iter().any(|(tag, state)| match state {
+            TagState::At(digest) => {
+                view.manifest(digest).is_some_and(Manifest::is_artifact)
+                    && view.created(digest, now).at().is_none()
+                    && self.needs_facts(repository, tag)
+            }
+            TagState::Dangling | TagState::Unreadable(_) => false,
         })
     }
 
@@ -248,8 +268,8 @@ fn fits_labels(rule: &Rule, view: &RepositoryView, digest: &Digest) -> Result<bo
 
 fn key(rule: &Rule, view: &RepositoryView, candidate: &Candidate<'_>) -> Result<Key, Kept> {
     match rule.order {
-        Order::Created => date(rule, view, candidate, DateOf::Created).map(Key::Time),
-        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).map(Key::Time),
+        Order::Created => date(rule, view, candidate, DateOf::Created).map(|(at, _)| Key::Time(at)),
+        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).map(|(at, _)| Key::Time(at)),
         Order::Semver => version::parse(candidate.tag.as_str())
             .map(Key::Version)
             .ok_or(Kept::NoVersion { rule: rule.name.clone() }),
@@ -257,19 +277,21 @@ fn key(rule: &Rule, view: &RepositoryView, candidate: &Candidate<'_>) -> Result<
     }
 }
 
+/// The date that counts, and which one it is: that of a chart can be the one of its push.
 fn date(
     rule: &Rule,
     view: &RepositoryView,
     candidate: &Candidate<'_>,
     date: DateOf,
-) -> Result<Timestamp, Kept> {
+) -> Result<(Timestamp, DateOf), Kept> {
     let unknown = |why: String| Kept::UnknownDate { rule: rule.name.clone(), why };
     match date {
         DateOf::Created => match &candidate.created {
-            Created::Known { at } => Ok(*at),
+            Created::Known { at, from: Source::Push } => Ok((*at, DateOf::Pushed)),
+            Created::Known { at, .. } => Ok((*at, DateOf::Created)),
             Created::Unknown { why } => Err(unknown(why.clone())),
         },
-        DateOf::Pushed => view.pushed.get(candidate.tag).copied().ok_or_else(|| {
+        DateOf::Pushed => view.pushed.get(candidate.tag).map(|at| (*at, DateOf::Pushed)).ok_or_else(|| {
             unknown("when it was pushed is known only where the registry's store can be read".to_owned())
         }),
     }
@@ -312,15 +334,15 @@ fn by_standing(
     {
         return Verdict::Keep(Kept::NewestOf { standing, keep });
     }
-    if let (Some(age), Some(at)) = (rule.older_than, at)
+    if let (Some(age), Some((at, date))) = (rule.older_than, at)
         && is_below_cap
         && at >= age.before(now)
     {
-        return Verdict::Keep(Kept::Younger { standing, at, date: rule.date, age });
+        return Verdict::Keep(Kept::Younger { standing, at, date, age });
     }
-    let dated = at.map(|at| (at, rule.date)).or(match rule.order {
-        Order::Created => candidate.created.at().map(|at| (at, DateOf::Created)),
-        Order::Pushed => view.pushed.get(candidate.tag).map(|at| (*at, DateOf::Pushed)),
+    let dated = at.or_else(|| match rule.order {
+        Order::Created => date(rule, view, candidate, DateOf::Created).ok(),
+        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).ok(),
         Order::Semver | Order::Name => None,
     });
     let keep = if is_below_cap { newest } else { rule.at_most };

@@ -17,8 +17,6 @@ const AHEAD: usize = 64;
 const DEEPEST: usize = 8;
 /// Configs are small documents; a larger one says nothing that is needed here.
 const LARGEST_CONFIG: u64 = 8 << 20;
-const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
@@ -239,13 +237,13 @@ async fn read_facts(
                 continue;
             };
             match &manifest.config {
-                Some(config) if IMAGE_CONFIGS.contains(&config.media_type.as_str()) => {
+                Some(config) if !manifest.is_artifact() => {
                     holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
                 }
                 _ => foreign.push((
                     name.clone(),
                     digest.clone(),
-                    "it is no image, and artifacts say no date".to_owned(),
+                    "it is no image: its config says neither date nor labels".to_owned(),
                 )),
             }
         }

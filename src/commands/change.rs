@@ -88,7 +88,7 @@ impl Change {
         };
         let place = self.certain(session, place, &snapshot).await?;
         self.protect(session, usage)?;
-        session.unless_cancelled(self.date(&place, &mut snapshot)).await?;
+        session.unless_cancelled(self.date(session, &place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);
@@ -147,15 +147,15 @@ impl Change {
         }
     }
 
-    /// When tags were pushed, where a rule asks for it: only the store knows.
-    async fn date(&self, place: &Place, snapshot: &mut Snapshot) -> anyhow::Result<()> {
-        if let (Request::Prune(policy), Place::Here(site)) = (&self.request, place)
-            && policy.needs_push_times()
-        {
-            for (repository, view) in snapshot.read_repositories_mut() {
-                if policy.covers_repository(repository) {
-                    view.pushed = site.push_times(repository).await?;
-                }
+    /// When tags were pushed, where a rule asks for it or an artifact has no other date: only the store knows.
+    async fn date(&self, session: &Session, place: &Place, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        let (Request::Prune(policy), Place::Here(site)) = (&self.request, place) else { return Ok(()) };
+        for (repository, view) in snapshot.read_repositories_mut() {
+            if policy.needs_push_times() && policy.covers_repository(repository) {
+                view.pushed = site.push_times(repository).await?;
+            } else if policy.has_undated_artifacts(repository, view, session.settings.now) {
+                // Without it they are kept.
+                view.pushed = site.push_times(repository).await.unwrap_or_default();
             }
         }
         Ok(())

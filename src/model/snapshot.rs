@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Created, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress, Repository,
-    Tag,
+    Source, Tag,
 };
 
 /// The date an image's maker wrote into its manifest.
@@ -97,7 +97,10 @@ impl RepositoryView {
         let Some(manifest) = self.manifest(digest) else {
             return Created::unknown("its manifest could not be read");
         };
-        let annotated = manifest.annotations.get(CREATED_ANNOTATION).map(|text| Created::parse(text, now));
+        let annotated = manifest
+            .annotations
+            .get(CREATED_ANNOTATION)
+            .map(|text| Created::parse(text, Source::Annotation, now));
         match manifest.kind {
             ManifestKind::Schema1 => Created::unknown("it is in Docker's first manifest format"),
             ManifestKind::Image => match (self.facts.get(digest), annotated) {
@@ -117,10 +120,27 @@ impl RepositoryView {
                     .max();
                 match (annotated, newest) {
                     (Some(known @ Created::Known { .. }), _) => known,
-                    (_, Some(at)) => Created::Known { at },
+                    (_, Some(at)) => Created::Known { at, from: Source::Part },
                     _ => Created::unknown("no part of the index has a usable date"),
                 }
             }
+        }
+    }
+
+    /// When what `tag` names was made. A chart or another artifact that does not say it is as old as its push; an image
+    /// is not: its date is unknown then.
+    pub(crate) fn created_as(&self, tag: &Tag, digest: &Digest, now: Timestamp) -> Created {
+        match self.created(digest, now) {
+            Created::Unknown { .. } if self.manifest(digest).is_some_and(Manifest::is_artifact) => {
+                match self.pushed.get(tag) {
+                    Some(at) => Created::Known { at: *at, from: Source::Push },
+                    None => Created::unknown(
+                        "it is no image and says no date, and when it was pushed is known only where the \
+                         registry's store can be read",
+                    ),
+                }
+            }
+            created => created,
         }
     }
 

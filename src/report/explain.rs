@@ -30,8 +30,8 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
     };
     let mut text = format!("{}:{} {verdict}\n  why:      {why}\n", repository.repository, decision.tag);
     let Some(TagState::At(digest)) = view.tags.get(&decision.tag) else { return text };
-    let created = match view.created(digest, now) {
-        Created::Known { at } => format!("{at:.0}, {}", source(view, digest)),
+    let created = match view.created_as(&decision.tag, digest, now) {
+        Created::Known { at, from } => format!("{at:.0}, {from}"),
         Created::Unknown { why } => format!("unknown: {why}"),
     };
     let _ = writeln!(text, "  created:  {created}");
@@ -40,19 +40,6 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
     }
     let _ = writeln!(text, "  manifest: {digest} {}", manifest(repository, view, digest, &decision.tag));
     text
-}
-
-/// Where an image's date comes from.
-fn source(view: &RepositoryView, digest: &Digest) -> &'static str {
-    match view.manifest(digest) {
-        Some(manifest) if !manifest.children.is_empty() => {
-            "from the newest part of the index, or its annotation"
-        }
-        Some(manifest) if manifest.config.is_some() && view.facts.get(digest).is_some_and(Result::is_ok) => {
-            "from the image's config"
-        }
-        _ => "from an annotation",
-    }
 }
 
 fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest, tag: &Tag) -> String {
