@@ -121,6 +121,16 @@ impl Digest {
     }
 }
 
+impl Tag {
+    /// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
+    /// (`.sig`, `.att`, `.sbom`) and the fallback of the OCI referrers API.
+    pub(crate) fn attachment_subject(&self) -> Option<Digest> {
+        let rest = self.0.strip_prefix("sha256-")?;
+        let (hex, ending) = rest.split_at_checked(64)?;
+        (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
+    }
+}
+
 /// The grammar of the OCI image specification: sha256 and sha512 are registered.
 fn check_digest(text: &str) -> Result<(), String> {
     let length = match text.split_once(':') {

@@ -18,6 +18,7 @@ use crate::reference::literal_repositories;
 
 pub(crate) mod file;
 mod filter;
+mod orphan;
 pub(crate) mod review;
 mod rule;
 mod verdict;
@@ -161,13 +162,14 @@ impl Policy {
             }
             TagState::Unreadable(why) => return Ok(Kept::Unreadable { why: why.clone() }),
         };
-        if !self.removes_tags() {
+        let attached_to = tag.attachment_subject();
+        if attached_to.is_none() && !self.removes_tags() {
             return Ok(Kept::NoRules);
         }
         if let Some(protection) = self.protection(registry, repository, view, tag, digest) {
             return Ok(Kept::Protected { by: protection });
         }
-        if let Some(subject) = attachment_subject(tag) {
+        if let Some(subject) = attached_to {
             return Ok(Kept::AttachedTo { subject });
         }
         match view.manifests.get(digest) {
@@ -348,12 +350,4 @@ fn by_standing(
     let keep = if is_below_cap { newest } else { rule.at_most };
     let older_than = rule.older_than.filter(|_| is_below_cap);
     Verdict::Remove(Removed::NoRuleKeeps { standing, at: dated, keep, older_than })
-}
-
-/// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
-/// (`.sig`, `.att`, `.sbom`) and the fallback of the OCI referrers API.
-pub(crate) fn attachment_subject(tag: &Tag) -> Option<Digest> {
-    let rest = tag.as_str().strip_prefix("sha256-")?;
-    let (hex, ending) = rest.split_at_checked(64)?;
-    (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
 }

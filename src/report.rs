@@ -110,6 +110,11 @@ fn verdicts(repository: &RepositoryPlan) -> String {
             "remove".to_owned(),
             format!("only needed by sha256:{}", index.short()),
         ]),
+        Why::GoesWith(subject) => Some(vec![
+            format!("{}@sha256:{}", repository.repository, removal.digest.short()),
+            "remove".to_owned(),
+            format!("belongs to sha256:{}, which is removed", subject.short()),
+        ]),
         Why::Named => Some(vec![
             format!("{}@sha256:{}", repository.repository, removal.digest.short()),
             "remove".to_owned(),
@@ -161,6 +166,10 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
     let parts = repository.manifests.iter().filter(|removal| matches!(removal.why, Why::PartOf(_))).count();
     if parts > 0 {
         let _ = writeln!(text, "  remove {} that only removed indexes need", count(parts, "manifest"));
+    }
+    let about = repository.manifests.iter().filter(|removal| matches!(removal.why, Why::GoesWith(_))).count();
+    if about > 0 {
+        let _ = writeln!(text, "  remove {} attached to what is removed", count(about, "manifest"));
     }
     text.push('\n');
     text

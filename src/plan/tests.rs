@@ -1,5 +1,6 @@
 //! The plan as text is the oracle: one table of small worlds, and properties over generated ones.
 
+mod attachments;
 mod properties;
 mod world;
 

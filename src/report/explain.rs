@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::model::{Created, Digest, RepositoryView, Snapshot, Tag, TagState};
+use crate::model::{Created, Digest, Manifest, RepositoryView, Snapshot, Tag, TagState};
 use crate::plan::{Plan, RepositoryPlan, TagDecision, Why};
 use crate::policy::Verdict;
 use crate::reference::Pattern;
@@ -39,7 +39,19 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
         let _ = writeln!(text, "  pushed:   {pushed:.0}, from the registry's store");
     }
     let _ = writeln!(text, "  manifest: {digest} {}", manifest(repository, view, digest, &decision.tag));
+    let about =
+        |manifest: &Manifest| manifest.subject.as_ref().is_some_and(|subject| subject.digest == *digest);
+    for (referrer, _) in view.read_manifests().filter(|(_, manifest)| about(manifest)) {
+        let _ = writeln!(text, "  referrer: {referrer} {}", referrer_fate(repository, referrer));
+    }
     text
+}
+
+fn referrer_fate(repository: &RepositoryPlan, referrer: &Digest) -> &'static str {
+    match repository.manifests.iter().any(|removal| removal.digest == *referrer) {
+        true => "goes before it",
+        false => "stays",
+    }
 }
 
 fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest, tag: &Tag) -> String {
@@ -48,6 +60,7 @@ fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest,
             Why::Untagged(_) => "goes: none of its tags stays".to_owned(),
             Why::Named => "goes: it was named".to_owned(),
             Why::PartOf(index) => format!("goes with the index {index}"),
+            Why::GoesWith(subject) => format!("goes with its subject {subject}"),
         };
     }
     let holders: Vec<&str> = repository
