@@ -82,7 +82,7 @@ impl Policy {
                     verdicts.insert(tag.clone(), Verdict::Keep(kept));
                 }
                 Err(digest) => {
-                    candidates.push(Candidate { tag, digest, created: view.created_as(tag, digest, now) })
+                    candidates.push(Candidate { tag, digest, created: view.created_as(tag, digest, now) });
                 }
             }
         }

@@ -48,10 +48,8 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
 }
 
 fn referrer_fate(repository: &RepositoryPlan, referrer: &Digest) -> &'static str {
-    match repository.manifests.iter().any(|removal| removal.digest == *referrer) {
-        true => "goes before it",
-        false => "stays",
-    }
+    let goes = repository.manifests.iter().any(|removal| removal.digest == *referrer);
+    if goes { "goes before it" } else { "stays" }
 }
 
 fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest, tag: &Tag) -> String {
