@@ -17,7 +17,7 @@ pub(crate) mod manifest;
 pub(crate) mod size;
 pub(crate) mod snapshot;
 
-pub(crate) use created::Created;
+pub(crate) use created::{Created, Source};
 pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;
@@ -118,6 +118,16 @@ impl Digest {
     /// Whether `content` hashes to this digest; `None` for an algorithm that is not checked here.
     pub(crate) fn matches(&self, content: &[u8]) -> Option<bool> {
         self.0.starts_with("sha256:").then(|| Self::of(content) == *self)
+    }
+}
+
+impl Tag {
+    /// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
+    /// (`.sig`, `.att`, `.sbom`) and the fallback of the OCI referrers API.
+    pub(crate) fn attachment_subject(&self) -> Option<Digest> {
+        let rest = self.0.strip_prefix("sha256-")?;
+        let (hex, ending) = rest.split_at_checked(64)?;
+        (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
     }
 }
 

@@ -21,6 +21,7 @@ mod audit;
 mod graph;
 pub(crate) mod limit;
 mod named;
+mod orphans;
 pub(crate) mod placeholder;
 mod space;
 #[cfg(test)]
@@ -91,6 +92,8 @@ pub(crate) enum Why {
     Named,
     /// It was needed by a removed index only.
     PartOf(Digest),
+    /// It refers to this manifest, which goes.
+    GoesWith(Digest),
 }
 
 /// One change to the registry, with what must still be true when it is made.
@@ -109,12 +112,13 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
     if let Request::Remove(references) = request {
         named::check(snapshot, references)?;
     }
+    let subjects = orphans::Subjects::of(snapshot);
     let mut repositories = Vec::new();
     let mut unreadable = Vec::new();
     for (repository, state) in &snapshot.repositories {
         match state {
             RepositoryState::Read(view) => {
-                let decided = decide(&snapshot.registry, request, repository, view, now);
+                let decided = decide(&snapshot.registry, subjects.as_ref(), request, repository, view, now);
                 repositories.push(plan_repository(snapshot, repository, view, decided, now)?);
             }
             RepositoryState::Unreadable(why) => unreadable.push((repository.clone(), why.clone())),
@@ -188,6 +192,7 @@ struct Decided {
 
 fn decide(
     registry: &RegistryAddress,
+    subjects: Option<&orphans::Subjects<'_>>,
     request: &Request,
     repository: &Repository,
     view: &RepositoryView,
@@ -216,6 +221,9 @@ fn decide(
             }
         }
     }
+    if let (Request::Prune(policy), Some(subjects)) = (request, subjects) {
+        subjects.judge(policy, repository, view, &mut decided.verdicts, now);
+    }
     graph::follow_subjects(view, &mut decided.verdicts, &decided.named);
     decided
 }
@@ -234,7 +242,7 @@ fn plan_repository(
     decided: Decided,
     now: Timestamp,
 ) -> Result<RepositoryPlan, Failure> {
-    let kept = graph::kept(view, &decided.verdicts);
+    let kept = graph::kept(view, &decided.verdicts, &decided.named);
     if let Some(digest) = decided.named.iter().find(|digest| kept.contains(digest)) {
         return Err(named::needed(view, repository, digest, &decided.verdicts));
     }

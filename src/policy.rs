@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use semver::Version;
 
 use crate::model::{
-    Created, Digest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView, Tag, TagState,
+    Created, Digest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView, Source, Tag,
+    TagState,
 };
 use crate::protect::{Protected, Protection};
 use crate::reference::literal_repositories;
@@ -18,6 +19,7 @@ use crate::reference::literal_repositories;
 pub(crate) mod file;
 mod filter;
 mod guard;
+mod orphan;
 pub(crate) mod review;
 mod rule;
 mod verdict;
@@ -83,7 +85,9 @@ impl Policy {
                 Ok(kept) => {
                     verdicts.insert(tag.clone(), Verdict::Keep(kept));
                 }
-                Err(digest) => candidates.push(Candidate { tag, digest, created: view.created(digest, now) }),
+                Err(digest) => {
+                    candidates.push(Candidate { tag, digest, created: view.created_as(tag, digest, now) });
+                }
             }
         }
         for rule in self.rules.iter().filter(|rule| rule.removes_tags()) {
@@ -101,7 +105,7 @@ impl Policy {
         }
         for candidate in &candidates {
             if let Some(Verdict::Remove(_)) = verdicts.get(candidate.tag)
-                && let Some(kept) = self.spared_by_age(view, candidate, now)
+                && let Some(kept) = self.spared_by_age(view, candidate.tag, &candidate.created, now)
             {
                 verdicts.insert(candidate.tag.clone(), Verdict::Keep(kept));
             }
@@ -129,12 +133,6 @@ impl Policy {
         })
     }
 
-    /// Whether it matters when tags were pushed.
-    pub(crate) fn needs_push_times(&self) -> bool {
-        self.removes_tags()
-            && (self.guards.min_age != MinAge::None || self.rules.iter().any(Rule::needs_push_times))
-    }
-
     /// The tags that stay only because it is not known whether they are old enough, for want of a config that nobody
     /// has read.
     pub(crate) fn undated(
@@ -150,18 +148,19 @@ impl Policy {
         undated.map(|(tag, _)| tag).collect()
     }
 
-    /// Why a tag that rules give up stays nevertheless: it is too young, or may be. The time of the push counts; where
+    /// Why a tag that is given up stays nevertheless: it is too young, or may be. The time of the push counts; where
     /// it is not known, that of the image's making, which was before.
     fn spared_by_age(
         &self,
         view: &RepositoryView,
-        candidate: &Candidate<'_>,
+        tag: &Tag,
+        created: &Created,
         now: Timestamp,
     ) -> Option<Kept> {
         let least = self.guards.min_age.age()?;
-        let (at, date) = match (view.pushed.get(candidate.tag), &candidate.created) {
+        let (at, date) = match (view.pushed.get(tag), created) {
             (Some(at), _) => (*at, DateOf::Pushed),
-            (None, Created::Known { at }) => (*at, DateOf::Created),
+            (None, Created::Known { at, .. }) => (*at, DateOf::Created),
             (None, Created::Unknown { why }) => return Some(Kept::UnknownAge { why: why.clone(), least }),
         };
         (at >= least.before(now)).then_some(Kept::TooYoung { at, date, least })
@@ -183,7 +182,8 @@ impl Policy {
             }
             TagState::Unreadable(why) => return Ok(Kept::Unreadable { why: why.clone() }),
         };
-        if !self.removes_tags() {
+        let attached_to = tag.attachment_subject();
+        if attached_to.is_none() && !self.removes_tags() {
             return Ok(Kept::NoRules);
         }
         if let Some(protection) = self.protection(registry, repository, view, tag, digest) {
@@ -192,7 +192,7 @@ impl Policy {
         if tag.as_str() == LATEST && !self.guards.includes_latest {
             return Ok(Kept::Protected { by: Protection::Latest });
         }
-        if let Some(subject) = attachment_subject(tag) {
+        if let Some(subject) = attached_to {
             return Ok(Kept::AttachedTo { subject });
         }
         match view.manifests.get(digest) {
@@ -296,8 +296,8 @@ fn fits_labels(rule: &Rule, view: &RepositoryView, digest: &Digest) -> Result<bo
 
 fn key(rule: &Rule, view: &RepositoryView, candidate: &Candidate<'_>) -> Result<Key, Kept> {
     match rule.order {
-        Order::Created => date(rule, view, candidate, DateOf::Created).map(Key::Time),
-        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).map(Key::Time),
+        Order::Created => date(rule, view, candidate, DateOf::Created).map(|(at, _)| Key::Time(at)),
+        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).map(|(at, _)| Key::Time(at)),
         Order::Semver => version::parse(candidate.tag.as_str())
             .map(Key::Version)
             .ok_or(Kept::NoVersion { rule: rule.name.clone() }),
@@ -305,19 +305,21 @@ fn key(rule: &Rule, view: &RepositoryView, candidate: &Candidate<'_>) -> Result<
     }
 }
 
+/// The date that counts, and which one it is: that of a chart can be the one of its push.
 fn date(
     rule: &Rule,
     view: &RepositoryView,
     candidate: &Candidate<'_>,
     date: DateOf,
-) -> Result<Timestamp, Kept> {
+) -> Result<(Timestamp, DateOf), Kept> {
     let unknown = |why: String| Kept::UnknownDate { rule: rule.name.clone(), why };
     match date {
         DateOf::Created => match &candidate.created {
-            Created::Known { at } => Ok(*at),
+            Created::Known { at, from: Source::Push } => Ok((*at, DateOf::Pushed)),
+            Created::Known { at, .. } => Ok((*at, DateOf::Created)),
             Created::Unknown { why } => Err(unknown(why.clone())),
         },
-        DateOf::Pushed => view.pushed.get(candidate.tag).copied().ok_or_else(|| {
+        DateOf::Pushed => view.pushed.get(candidate.tag).map(|at| (*at, DateOf::Pushed)).ok_or_else(|| {
             unknown("when it was pushed is known only where the registry's store can be read".to_owned())
         }),
     }
@@ -360,26 +362,18 @@ fn by_standing(
     {
         return Verdict::Keep(Kept::NewestOf { standing, keep });
     }
-    if let (Some(age), Some(at)) = (rule.older_than, at)
+    if let (Some(age), Some((at, date))) = (rule.older_than, at)
         && is_below_cap
         && at >= age.before(now)
     {
-        return Verdict::Keep(Kept::Younger { standing, at, date: rule.date, age });
+        return Verdict::Keep(Kept::Younger { standing, at, date, age });
     }
-    let dated = at.map(|at| (at, rule.date)).or(match rule.order {
-        Order::Created => candidate.created.at().map(|at| (at, DateOf::Created)),
-        Order::Pushed => view.pushed.get(candidate.tag).map(|at| (*at, DateOf::Pushed)),
+    let dated = at.or_else(|| match rule.order {
+        Order::Created => date(rule, view, candidate, DateOf::Created).ok(),
+        Order::Pushed => date(rule, view, candidate, DateOf::Pushed).ok(),
         Order::Semver | Order::Name => None,
     });
     let keep = if is_below_cap { newest } else { rule.at_most };
     let older_than = rule.older_than.filter(|_| is_below_cap);
     Verdict::Remove(Removed::NoRuleKeeps { standing, at: dated, keep, older_than })
-}
-
-/// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
-/// (`.sig`, `.att`, `.sbom`) and the fallback of the OCI referrers API.
-pub(crate) fn attachment_subject(tag: &Tag) -> Option<Digest> {
-    let rest = tag.as_str().strip_prefix("sha256-")?;
-    let (hex, ending) = rest.split_at_checked(64)?;
-    (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
 }

@@ -24,6 +24,7 @@ mod deletion;
 mod error;
 mod listing;
 mod manifests;
+mod referrers;
 mod scope;
 mod session;
 mod tls;

@@ -92,8 +92,8 @@ fn young(plan: &Plan) -> String {
     }
     let line = |number: usize, why: &str| match number {
         0 => String::new(),
-        1 => format!("1 tag that the rules give up is kept: {why} (`--min-age`)\n"),
-        _ => format!("{number} tags that the rules give up are kept: {why} (`--min-age`)\n"),
+        1 => format!("1 tag that would go is kept: {why} (`--min-age`)\n"),
+        _ => format!("{number} tags that would go are kept: {why} (`--min-age`)\n"),
     };
     line(young, "nothing goes so soon after its push")
         + &line(unknown, "when they were pushed or created is not known")
@@ -129,6 +129,11 @@ fn verdicts(repository: &RepositoryPlan) -> String {
             format!("{}@sha256:{}", repository.repository, removal.digest.short()),
             "remove".to_owned(),
             format!("only needed by sha256:{}", index.short()),
+        ]),
+        Why::GoesWith(subject) => Some(vec![
+            format!("{}@sha256:{}", repository.repository, removal.digest.short()),
+            "remove".to_owned(),
+            format!("belongs to sha256:{}, which is removed", subject.short()),
         ]),
         Why::Named => Some(vec![
             format!("{}@sha256:{}", repository.repository, removal.digest.short()),
@@ -181,6 +186,10 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
     let parts = repository.manifests.iter().filter(|removal| matches!(removal.why, Why::PartOf(_))).count();
     if parts > 0 {
         let _ = writeln!(text, "  remove {} that only removed indexes need", count(parts, "manifest"));
+    }
+    let about = repository.manifests.iter().filter(|removal| matches!(removal.why, Why::GoesWith(_))).count();
+    if about > 0 {
+        let _ = writeln!(text, "  remove {} attached to what is removed", count(about, "manifest"));
     }
     text.push('\n');
     text

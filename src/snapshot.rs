@@ -11,14 +11,14 @@ use crate::model::{
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
 
+mod attachments;
+
 /// Requests prepared at one time; how many are sent at one time is the registry client's to bound.
 const AHEAD: usize = 64;
 /// Indexes within indexes deeper than this are not followed: they are unknown, and unknown is kept.
 const DEEPEST: usize = 8;
 /// Configs are small documents; a larger one says nothing that is needed here.
 const LARGEST_CONFIG: u64 = 8 << 20;
-const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
@@ -35,22 +35,42 @@ pub(crate) struct Wanted<'a> {
     pub(crate) digests: Vec<(Repository, Digest)>,
     /// The tags whose configs matter.
     pub(crate) facts: &'a dyn Fn(&Repository, &Tag) -> bool,
+    /// The repositories from which something may go: who refers to their manifests matters.
+    pub(crate) referrers: &'a dyn Fn(&Repository) -> bool,
+    /// The attachments that may go if their subject is nowhere.
+    pub(crate) subjects: &'a dyn Fn(&Repository, &Tag) -> bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Tags, manifests and the parts of indexes, and nothing beside them.
+    pub(crate) fn within(scope: Scope<'a>) -> Self {
+        let none = &|_: &Repository, _: &Tag| false;
+        Self { scope, digests: Vec::new(), facts: none, referrers: &|_| false, subjects: none }
+    }
 }
 
 pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> anyhow::Result<Snapshot> {
-    let (names, are_named) = match &wanted.scope {
-        Scope::Whole => (registry.catalog().await?, false),
+    let (names, are_named): (Vec<Repository>, bool) = match &wanted.scope {
         Scope::Named(names) => (names.iter().cloned().collect(), true),
-        Scope::Matching(is_wanted) => {
-            (registry.catalog().await?.into_iter().filter(|name| is_wanted(name)).collect(), false)
-        }
+        Scope::Whole | Scope::Matching(_) => (registry.catalog().await?, false),
     };
+    let listed = names.len();
+    let names: Vec<Repository> = match &wanted.scope {
+        Scope::Matching(is_wanted) => names.into_iter().filter(|name| is_wanted(name)).collect(),
+        Scope::Whole | Scope::Named(_) => names,
+    };
+    let is_whole = !are_named && names.len() == listed;
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
     read_tags(registry, &mut repositories, ui).await;
     read_named(registry, &mut repositories, &wanted.digests).await;
     read_children(registry, &mut repositories, ui).await;
+    attachments::read_referrers(registry, &mut repositories, wanted.referrers, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
-    Ok(Snapshot { registry: registry.address().clone(), deletes_tags_by_name: false, repositories })
+    let registry_address = registry.address().clone();
+    let mut snapshot =
+        Snapshot { registry: registry_address, deletes_tags_by_name: false, is_whole, repositories };
+    attachments::read_subjects(registry, &mut snapshot, wanted.subjects, ui).await;
+    Ok(snapshot)
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;
@@ -239,13 +259,13 @@ pub(crate) async fn read_facts(
                 continue;
             };
             match &manifest.config {
-                Some(config) if IMAGE_CONFIGS.contains(&config.media_type.as_str()) => {
+                Some(config) if !manifest.is_artifact() => {
                     holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
                 }
                 _ => foreign.push((
                     name.clone(),
                     digest.clone(),
-                    "it is no image, and artifacts say no date".to_owned(),
+                    "it is no image: its config says neither date nor labels".to_owned(),
                 )),
             }
         }

@@ -29,7 +29,7 @@ pub(crate) async fn check(registry: &Registry, snapshot: &Snapshot, ui: &Ui) -> 
 pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> anyhow::Result<Verified> {
     let names: BTreeSet<Repository> =
         kept.tags.iter().filter(|(_, tags)| !tags.is_empty()).map(|(name, _)| name.clone()).collect();
-    let wanted = Wanted { scope: Scope::Named(names), digests: Vec::new(), facts: &|_, _| false };
+    let wanted = Wanted::within(Scope::Named(names));
     let now = snapshot::take(registry, &wanted, ui).await?;
     let mut problems = Vec::new();
     let mut notes = Vec::new();

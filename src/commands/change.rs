@@ -89,6 +89,12 @@ impl Change {
             session.unless_cancelled(self.read(session, &registry)).await?
         };
         let place = self.certain(session, place, &snapshot).await?;
+        // Without rules that remove tags only orphans go, and whether there are any is known now.
+        let usage = if usage.is_none() && snapshot.has_absent_subjects() {
+            Some(self.images_in_use(session).await)
+        } else {
+            usage
+        };
         self.protect(session, usage)?;
         session.unless_cancelled(self.date(session, &registry, &place, &mut snapshot)).await?;
         let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
@@ -135,11 +141,13 @@ impl Change {
     /// Which images the engine's containers and services use; only asked where rules remove tags.
     async fn usage(&self, session: &Session) -> Option<anyhow::Result<Usage>> {
         match &self.request {
-            Request::Prune(policy) if policy.removes_tags() => {
-                Some(session.unless_cancelled(async { session.engine().await?.images_in_use().await }).await)
-            }
+            Request::Prune(policy) if policy.removes_tags() => Some(self.images_in_use(session).await),
             _ => None,
         }
+    }
+
+    async fn images_in_use(&self, session: &Session) -> anyhow::Result<Usage> {
+        session.unless_cancelled(async { session.engine().await?.images_in_use().await }).await
     }
 
     fn protect(&mut self, session: &Session, usage: Option<anyhow::Result<Usage>>) -> anyhow::Result<()> {
@@ -157,8 +165,7 @@ impl Change {
     }
 
     async fn read(&self, session: &Session, registry: &Registry) -> anyhow::Result<Snapshot> {
-        let none = |_: &Repository, _: &_| false;
-        let wanted = match &self.request {
+        match &self.request {
             Request::Prune(policy) => {
                 let is_wanted = |repository: &Repository| policy.covers_repository(repository);
                 let scope = match (&self.reach, policy.literal_repositories()) {
@@ -167,8 +174,14 @@ impl Change {
                     _ => Scope::Whole,
                 };
                 let needs_facts = |repository: &Repository, tag: &_| policy.needs_facts(repository, tag);
-                let wanted = Wanted { scope, digests: Vec::new(), facts: &needs_facts };
-                return snapshot::take(registry, &wanted, &session.ui).await;
+                let may_be_orphan = |repository: &Repository, tag: &_| policy.may_be_orphan(repository, tag);
+                let wanted = Wanted {
+                    facts: &needs_facts,
+                    referrers: &is_wanted,
+                    subjects: &may_be_orphan,
+                    ..Wanted::within(scope)
+                };
+                snapshot::take(registry, &wanted, &session.ui).await
             }
             Request::Remove(references) => {
                 let digests = references.iter().filter_map(|reference| match &reference.target {
@@ -179,11 +192,15 @@ impl Change {
                     Reach::Named(names) => Scope::Named(names.clone()),
                     _ => Scope::Whole,
                 };
-                Wanted { scope, digests: digests.collect(), facts: &none }
+                let is_named = |repository: &Repository| {
+                    references.iter().any(|reference| reference.repository == *repository)
+                };
+                let wanted =
+                    Wanted { digests: digests.collect(), referrers: &is_named, ..Wanted::within(scope) };
+                snapshot::take(registry, &wanted, &session.ui).await
             }
-            Request::Collect => Wanted { scope: Scope::Whole, digests: Vec::new(), facts: &none },
-        };
-        snapshot::take(registry, &wanted, &session.ui).await
+            Request::Collect => snapshot::take(registry, &Wanted::within(Scope::Whole), &session.ui).await,
+        }
     }
 
     fn tell_why(&self, session: &Session, plan: &Plan, snapshot: &Snapshot) -> anyhow::Result<u8> {

@@ -21,7 +21,7 @@ pub(crate) async fn run(session: &Session, ls: Ls) -> anyhow::Result<u8> {
         wants_details
             && (ls.patterns.is_empty() || ls.patterns.iter().any(|pattern| pattern.covers(repository, tag)))
     };
-    let wanted = Wanted { scope, digests: Vec::new(), facts: &covers };
+    let wanted = Wanted { facts: &covers, ..Wanted::within(scope) };
     let snapshot = session.unless_cancelled(snapshot::take(&registry, &wanted, &session.ui)).await?;
     let listing = Listing { snapshot: &snapshot, patterns: &ls.patterns, now: session.settings.now };
     match ls.output.format {

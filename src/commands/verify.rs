@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
         Some(names) => Scope::Named(names),
         None => Scope::Matching(&is_wanted),
     };
-    let wanted = Wanted { scope, digests: Vec::new(), facts: &|_, _| false };
+    let wanted = Wanted::within(scope);
     let verified = session
         .unless_cancelled(async {
             let mut snapshot = snapshot::take(&registry, &wanted, &session.ui).await?;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
-use crate::plan::RepositoryPlan;
+use crate::plan::{RepositoryPlan, Why};
+use crate::policy::{Removed, Verdict};
 use crate::registry::{Reference, Registry};
 use crate::site::Site;
 
@@ -18,6 +19,10 @@ pub(super) struct Present {
     at: BTreeMap<Digest, BTreeSet<Tag>>,
     /// Digests that something pushed since the plan needs.
     needed: BTreeMap<Digest, Tag>,
+    /// What goes because its subject goes or is gone, with that subject.
+    follows: BTreeMap<Digest, Digest>,
+    /// Digests that have a tag which the plan does not remove.
+    standing: BTreeMap<Digest, Tag>,
     /// A tag pushed since the plan whose needs are not fully known.
     opaque: Option<Tag>,
     began: Instant,
@@ -63,8 +68,21 @@ pub(super) async fn again(
             at.entry(digest.clone()).or_default().insert(tag.clone());
         }
     }
-    let mut present =
-        Present { tags, at, needed: BTreeMap::new(), opaque: None, began, took: Duration::ZERO };
+    let removed: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
+    let standing = tags
+        .iter()
+        .filter(|(tag, _)| !removed.contains(tag))
+        .filter_map(|(tag, digest)| Some((digest.clone()?, tag.clone())));
+    let mut present = Present {
+        standing: standing.collect(),
+        follows: follows(plan),
+        tags,
+        at,
+        needed: BTreeMap::new(),
+        opaque: None,
+        began,
+        took: Duration::ZERO,
+    };
     present.read_newcomers(registry, plan, kept).await?;
     present.took = began.elapsed();
     Ok(present)
@@ -74,6 +92,21 @@ pub(super) async fn again(
 fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
     let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
     removed.map(|decision| &decision.tag).collect()
+}
+
+/// What the plan removes for the sake of its subject alone.
+fn follows(plan: &RepositoryPlan) -> BTreeMap<Digest, Digest> {
+    let attachments = plan.removed_tags().filter_map(|decision| match &decision.verdict {
+        Verdict::Remove(Removed::GoesWith { subject } | Removed::Orphan { subject }) => {
+            Some((decision.digest.clone()?, subject.clone()))
+        }
+        _ => None,
+    });
+    let referrers = plan.manifests.iter().filter_map(|removal| match &removal.why {
+        Why::GoesWith(subject) => Some((removal.digest.clone(), subject.clone())),
+        _ => None,
+    });
+    attachments.chain(referrers).collect()
 }
 
 impl Present {
@@ -107,6 +140,9 @@ impl Present {
                     self.needed.extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
                 }
                 Some(manifest) if manifest.kind == ManifestKind::Index => {
+                    self.needed.extend(
+                        manifest.subject.as_ref().map(|subject| (subject.digest.clone(), tag.clone())),
+                    );
                     let unknown = manifest.child_manifests().any(|child| {
                         !doomed.contains(&child.digest)
                             && !known.is_some_and(|known| known.contains(&child.digest))
@@ -132,7 +168,14 @@ impl Present {
         if let Some(tag) = self.needed.get(digest) {
             return Some(format!("tag `{tag}`, pushed since the plan, needs it"));
         }
+        if let Some(tag) = self.follows.get(digest).and_then(|subject| self.stands(subject)) {
+            return Some(format!("tag `{tag}`, pushed since the plan, is on or needs what it belongs to"));
+        }
         self.opaque.as_ref().map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
+    }
+
+    fn stands(&self, subject: &Digest) -> Option<&Tag> {
+        self.standing.get(subject).or_else(|| self.needed.get(subject))
     }
 
     pub(super) fn objection_to_untag(&self, tag: &Tag, expects: Option<&Digest>) -> Option<String> {

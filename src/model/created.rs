@@ -1,5 +1,7 @@
 //! When an image was made, or why that is not known.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -8,8 +10,20 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum Created {
-    Known { at: Timestamp },
+    Known { at: Timestamp, from: Source },
     Unknown { why: String },
+}
+
+/// Who says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    Config,
+    Annotation,
+    /// The newest part of an index.
+    Part,
+    /// The registry's store: when the tag was pushed.
+    Push,
 }
 
 /// 1990-01-01T00:00:00Z. Reproducible builds write the epoch, 1980-01-01 and the like.
@@ -23,7 +37,7 @@ impl Created {
     }
 
     /// Reads an RFC 3339 date as it stands in an image's config or in an annotation.
-    pub(crate) fn parse(text: &str, now: Timestamp) -> Self {
+    pub(crate) fn parse(text: &str, from: Source, now: Timestamp) -> Self {
         let Ok(at) = text.trim().parse::<Timestamp>() else {
             return Self::unknown(format!("its date `{}` cannot be read", super::printable(text)));
         };
@@ -33,13 +47,24 @@ impl Created {
         if at.as_second() > now.as_second() + CLOCK_SKEW_SECONDS {
             return Self::unknown(format!("its date {at:.0} is in the future"));
         }
-        Self::Known { at }
+        Self::Known { at, from }
     }
 
     pub(crate) fn at(&self) -> Option<Timestamp> {
         match self {
-            Self::Known { at } => Some(*at),
+            Self::Known { at, .. } => Some(*at),
             Self::Unknown { .. } => None,
         }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "from the image's config",
+            Self::Annotation => "from an annotation",
+            Self::Part => "from the newest part of the index",
+            Self::Push => "when it was pushed: it is no image and says no date",
+        })
     }
 }

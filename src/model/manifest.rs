@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Created, Digest, printable};
+use super::{ByteSize, Created, Digest, Source, printable};
 
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -16,6 +16,10 @@ const SCHEMA1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
+
+/// The configs of images; those of artifacts say what they like.
+const IMAGE_CONFIGS: [&str; 2] =
+    ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
 /// Every manifest type this tool reads, in the order in which it asks for them.
 pub(crate) const ACCEPTED: [&str; 4] = [DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX];
@@ -125,6 +129,12 @@ impl Manifest {
             .chain(self.children.iter().filter(|child| !child.is_manifest()))
     }
 
+    /// Whether this is a chart or another artifact: its config is not that of an image.
+    pub(crate) fn is_artifact(&self) -> bool {
+        self.kind == ManifestKind::Image
+            && self.config.as_ref().is_some_and(|config| !IMAGE_CONFIGS.contains(&config.media_type.as_str()))
+    }
+
     /// Those entries of an index that are manifests.
     pub(crate) fn child_manifests(&self) -> impl Iterator<Item = &Descriptor> {
         self.children.iter().filter(|child| child.is_manifest())
@@ -155,7 +165,7 @@ impl ImageFacts {
 
     pub(crate) fn created(&self, now: jiff::Timestamp) -> Created {
         match &self.created {
-            Some(text) => Created::parse(text, now),
+            Some(text) => Created::parse(text, Source::Config, now),
             None => Created::unknown("its config has no date"),
         }
     }

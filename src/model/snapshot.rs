@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Created, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress, Repository,
-    Tag,
+    Source, Tag,
 };
 
 /// The date an image's maker wrote into its manifest.
@@ -18,6 +18,8 @@ pub(crate) struct Snapshot {
     pub(crate) registry: RegistryAddress,
     /// Whether the server removes one tag by its name (Distribution 3.x); on 2.x one tag of several takes a placeholder.
     pub(crate) deletes_tags_by_name: bool,
+    /// Whether every repository of the registry is in it.
+    pub(crate) is_whole: bool,
     pub(crate) repositories: BTreeMap<Repository, RepositoryState>,
 }
 
@@ -36,6 +38,10 @@ pub(crate) struct RepositoryView {
     pub(crate) facts: BTreeMap<Digest, Result<ImageFacts, String>>,
     /// When tags were pushed; only where the store said it.
     pub(crate) pushed: BTreeMap<Tag, Timestamp>,
+    /// Manifests whose referrers could not be listed, and why.
+    pub(crate) unlisted: BTreeMap<Digest, String>,
+    /// Subjects of attachments that the registry, asked for each of them, says this repository does not have.
+    pub(crate) absent_subjects: BTreeSet<Digest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +68,20 @@ impl RepositoryView {
             Some(ManifestState::Read(manifest)) => Some(manifest),
             _ => None,
         }
+    }
+
+    /// Everything that was read as a manifest.
+    pub(crate) fn read_manifests(&self) -> impl Iterator<Item = (&Digest, &Manifest)> {
+        self.manifests.iter().filter_map(|(digest, state)| match state {
+            ManifestState::Read(manifest) => Some((digest, &**manifest)),
+            ManifestState::Absent | ManifestState::Unreadable(_) => None,
+        })
+    }
+
+    /// Whether there are signatures and other attachments here, and nothing else: cosign can keep those of one repository,
+    /// or of another registry, in a repository of their own.
+    pub(crate) fn holds_only_attachments(&self) -> bool {
+        self.tags.keys().all(|tag| tag.attachment_subject().is_some())
     }
 
     /// The tags by the digest they are at.
@@ -97,7 +117,10 @@ impl RepositoryView {
         let Some(manifest) = self.manifest(digest) else {
             return Created::unknown("its manifest could not be read");
         };
-        let annotated = manifest.annotations.get(CREATED_ANNOTATION).map(|text| Created::parse(text, now));
+        let annotated = manifest
+            .annotations
+            .get(CREATED_ANNOTATION)
+            .map(|text| Created::parse(text, Source::Annotation, now));
         match manifest.kind {
             ManifestKind::Schema1 => Created::unknown("it is in Docker's first manifest format"),
             ManifestKind::Image => match (self.facts.get(digest), annotated) {
@@ -117,10 +140,27 @@ impl RepositoryView {
                     .max();
                 match (annotated, newest) {
                     (Some(known @ Created::Known { .. }), _) => known,
-                    (_, Some(at)) => Created::Known { at },
+                    (_, Some(at)) => Created::Known { at, from: Source::Part },
                     _ => Created::unknown("no part of the index has a usable date"),
                 }
             }
+        }
+    }
+
+    /// When what `tag` names was made. A chart or another artifact that does not say it is as old as its push; an image
+    /// is not: its date is unknown then.
+    pub(crate) fn created_as(&self, tag: &Tag, digest: &Digest, now: Timestamp) -> Created {
+        match self.created(digest, now) {
+            Created::Unknown { .. } if self.manifest(digest).is_some_and(Manifest::is_artifact) => {
+                match self.pushed.get(tag) {
+                    Some(at) => Created::Known { at: *at, from: Source::Push },
+                    None => Created::unknown(
+                        "it is no image and says no date, and when it was pushed is known only where the \
+                         registry's store can be read",
+                    ),
+                }
+            }
+            created => created,
         }
     }
 
@@ -185,6 +225,25 @@ impl Snapshot {
         })
     }
 
+    /// Whether all of the registry was read: then what is in no repository is nowhere, but for what no tag leads to.
+    pub(crate) fn is_known(&self) -> bool {
+        let is_dangling = |repository: &Repository, tag: &Tag| {
+            self.view(repository).and_then(|view| view.tags.get(tag)) == Some(&TagState::Dangling)
+        };
+        self.is_whole && self.unread(is_dangling).is_empty()
+    }
+
+    /// Whether any attachment is about what its repository does not have.
+    pub(crate) fn has_absent_subjects(&self) -> bool {
+        self.read_repositories().any(|(_, view)| !view.absent_subjects.is_empty())
+    }
+
+    /// The manifests of all repositories.
+    pub(crate) fn known_manifests(&self) -> BTreeSet<&Digest> {
+        let manifests = self.read_repositories().flat_map(|(_, view)| view.read_manifests());
+        manifests.map(|(digest, _)| digest).collect()
+    }
+
     pub(crate) fn view(&self, repository: &Repository) -> Option<&RepositoryView> {
         match self.repositories.get(repository) {
             Some(RepositoryState::Read(view)) => Some(view),
@@ -235,6 +294,11 @@ impl Snapshot {
                         if let ManifestState::Unreadable(why) = state {
                             unread.push(format!("`{repository}@{digest}` could not be read: {why}"));
                         }
+                    }
+                    for (digest, why) in &view.unlisted {
+                        unread.push(format!(
+                            "what refers to `{repository}@{digest}` could not be listed: {why}"
+                        ));
                     }
                 }
             }

@@ -57,8 +57,8 @@ fn text_from_a_registry_cannot_move_the_cursor() {
 #[test]
 fn dates_that_cannot_be_used_are_unknown() {
     let now = "2026-01-02T00:00:00Z".parse().unwrap();
-    assert!(Created::parse("2025-12-31T10:00:00.123456789Z", now).at().is_some());
-    assert!(Created::parse("2025-12-31T10:00:00+02:00", now).at().is_some());
+    assert!(Created::parse("2025-12-31T10:00:00.123456789Z", Source::Config, now).at().is_some());
+    assert!(Created::parse("2025-12-31T10:00:00+02:00", Source::Config, now).at().is_some());
     for bad in [
         "1970-01-01T00:00:00Z",
         "0001-01-01T00:00:00Z",
@@ -67,7 +67,7 @@ fn dates_that_cannot_be_used_are_unknown() {
         "yesterday",
         "",
     ] {
-        assert_eq!(Created::parse(bad, now).at(), None, "{bad}");
+        assert_eq!(Created::parse(bad, Source::Config, now).at(), None, "{bad}");
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     Digest, ManifestKind, ManifestState, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
 };
-use crate::policy::Verdict;
+use crate::policy::{Removed, Verdict};
 
-use super::{Plan, RepositoryPlan, Step};
+use super::{Plan, RepositoryPlan, Step, Why};
 
 /// Every fault of the plan, in words; none means that it may run.
 pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>> {
@@ -53,7 +53,8 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
         }
     }
     let some_unread = view.tags.values().any(|state| matches!(state, TagState::Unreadable(_)))
-        || view.manifests.values().any(|state| matches!(state, ManifestState::Unreadable(_)));
+        || view.manifests.values().any(|state| matches!(state, ManifestState::Unreadable(_)))
+        || !view.unlisted.is_empty();
     if some_unread && !plan.ranks.is_empty() {
         faults.push("steps where not everything could be read".to_owned());
     }
@@ -81,6 +82,44 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
         }
     }
     faults.extend(check_tags(plan, view, &effects));
+    faults.extend(check_referrers(plan, view, &effects));
+    faults
+}
+
+/// What stays keeps its parts and what refers to it, but for what a person named.
+fn check_referrers(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effects) -> Vec<String> {
+    let stays = |digest: &Digest| {
+        !effects.deleted.contains(digest)
+            && matches!(view.manifests.get(digest), Some(ManifestState::Read(_)))
+    };
+    let mut named: BTreeSet<&Digest> = BTreeSet::new();
+    let by_tag = plan.tags.iter().filter(|decision| decision.verdict == Verdict::Remove(Removed::Named));
+    let by_digest = plan.manifests.iter().filter(|removal| removal.why == Why::Named);
+    let mut ahead: Vec<&Digest> = by_tag
+        .filter_map(|decision| decision.digest.as_ref())
+        .chain(by_digest.map(|removal| &removal.digest))
+        .collect();
+    while let Some(digest) = ahead.pop() {
+        if let (true, Some(ManifestState::Read(manifest))) =
+            (named.insert(digest), view.manifests.get(digest))
+        {
+            ahead.extend(manifest.children.iter().map(|child| &child.digest));
+        }
+    }
+    let mut faults = Vec::new();
+    for (digest, state) in &view.manifests {
+        let ManifestState::Read(manifest) = state else { continue };
+        if stays(digest) {
+            for child in manifest.children.iter().filter(|child| effects.deleted.contains(&child.digest)) {
+                faults.push(format!("{digest} stays and needs {}, which is deleted", child.digest));
+            }
+        } else if let Some(subject) = &manifest.subject
+            && stays(&subject.digest)
+            && !named.contains(digest)
+        {
+            faults.push(format!("{digest} is deleted and refers to {}, which stays", subject.digest));
+        }
+    }
     faults
 }
 
@@ -121,6 +160,11 @@ fn delete<'a>(
                 if effects.deleted.contains(&child.digest) {
                     faults.push(format!("{} goes before the index that names it", child.digest));
                 }
+            }
+            if let Some(subject) = &manifest.subject
+                && effects.deleted.contains(&subject.digest)
+            {
+                faults.push(format!("{} goes before {digest}, which refers to it", subject.digest));
             }
         }
         _ => faults.push(format!("{digest} was never read as a manifest")),
@@ -183,6 +227,12 @@ fn check_kept(plan: &Plan, repository: &RepositoryPlan, view: &RepositoryView) -
     let tags = plan.kept.tags.get(&repository.repository).unwrap_or(&empty.0);
     let manifests = plan.kept.manifests.get(&repository.repository).unwrap_or(&empty.1);
     let blobs = plan.kept.blobs.get(&repository.repository).unwrap_or(&empty.2);
+    let going: BTreeSet<&Digest> = repository.manifests.iter().map(|removal| &removal.digest).collect();
+    for (digest, state) in &view.manifests {
+        if matches!(state, ManifestState::Read(_)) && !going.contains(digest) && !manifests.contains(digest) {
+            faults.push(format!("{digest} stays but would not be verified"));
+        }
+    }
     for decision in repository.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Keep(_))) {
         let Some(TagState::At(digest)) = view.tags.get(&decision.tag) else {
             continue;

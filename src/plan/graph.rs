@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Digest, Manifest, ManifestKind, ManifestState, RepositoryView, Tag, TagState};
-use crate::policy::{Kept, Removed, Verdict, attachment_subject};
+use crate::policy::{Kept, Removed, Verdict};
 
 use super::Why;
 
-/// A manifest that goes; parents have a lower rank than their children, so that no index is left without its parts.
+/// A manifest that goes; whatever refers to others has a lower rank than they: no index is left without its parts, and
+/// no referrer without its subject.
 pub(super) struct Doom {
     pub(super) why: Why,
     pub(super) rank: usize,
 }
+
+/// The manifests by what they are about, where they say so themselves.
+type Referrers<'a> = BTreeMap<&'a Digest, Vec<&'a Digest>>;
 
 /// Why rules may not remove anything in this repository: a tag that could not be read may be at any digest, and a
 /// manifest that could not be read may need any other.
@@ -25,15 +29,52 @@ pub(super) fn ineligible(view: &RepositoryView) -> Option<String> {
 }
 
 pub(super) fn unreadable_manifest(view: &RepositoryView) -> Option<String> {
-    view.manifests.iter().find_map(|(digest, state)| match state {
+    let unread = view.manifests.iter().find_map(|(digest, state)| match state {
         ManifestState::Unreadable(why) => Some(format!("manifest {digest}: {why}")),
         ManifestState::Read(_) | ManifestState::Absent => None,
-    })
+    });
+    let mut unlisted = view.unlisted.iter().map(|(digest, why)| format!("referrers of {digest}: {why}"));
+    unread.or_else(|| unlisted.next())
 }
 
-/// Every digest that must stay: what kept tags reach through indexes, and the subjects of what they reach. An attached
-/// signature holds what it consists of, but not its subject: it is the subject that decides about both.
-pub(super) fn kept<'a>(view: &'a RepositoryView, verdicts: &BTreeMap<Tag, Verdict>) -> BTreeSet<&'a Digest> {
+fn referrers(view: &RepositoryView) -> Referrers<'_> {
+    let mut referrers = Referrers::new();
+    for (digest, manifest) in view.read_manifests() {
+        if let Some(subject) = &manifest.subject {
+            referrers.entry(&subject.digest).or_default().push(digest);
+        }
+    }
+    referrers
+}
+
+/// `roots`, what they reach through indexes, and what refers to any of it but for the `spared`.
+fn with_referrers<'a>(
+    view: &'a RepositoryView,
+    referrers: &Referrers<'a>,
+    roots: impl IntoIterator<Item = &'a Digest>,
+    spared: &BTreeSet<&Digest>,
+) -> BTreeSet<&'a Digest> {
+    let mut reached = BTreeSet::new();
+    let mut ahead: Vec<&Digest> = roots.into_iter().collect();
+    while let Some(digest) = ahead.pop() {
+        if reached.insert(digest) {
+            let children = view.manifest(digest).into_iter().flat_map(Manifest::child_manifests);
+            ahead.extend(children.map(|child| &child.digest));
+            let about = referrers.get(digest).into_iter().flatten().copied();
+            ahead.extend(about.filter(|referrer| !spared.contains(*referrer)));
+        }
+    }
+    reached
+}
+
+/// Every digest that must stay: what kept tags reach through indexes, the subjects of what they reach, and what refers to
+/// any of it. An attached signature holds what it consists of, but not its subject: it is the subject that decides about
+/// both. What a person named is not held by being about something that stays.
+pub(super) fn kept<'a>(
+    view: &'a RepositoryView,
+    verdicts: &BTreeMap<Tag, Verdict>,
+    named: &BTreeSet<Digest>,
+) -> BTreeSet<&'a Digest> {
     let kept_at = |attached: bool| {
         view.tags.iter().filter_map(move |(tag, state)| match (state, verdicts.get(tag)) {
             (TagState::At(digest), Some(Verdict::Keep(why)))
@@ -46,7 +87,10 @@ pub(super) fn kept<'a>(view: &'a RepositoryView, verdicts: &BTreeMap<Tag, Verdic
             _ => None,
         })
     };
-    let mut kept = view.reachable(kept_at(false));
+    let referrers = referrers(view);
+    let spared = named_reach(view, verdicts, named);
+    let mut kept =
+        with_referrers(view, &referrers, kept_at(false).chain(strays(view, &referrers, named)), &spared);
     loop {
         let subjects: Vec<&Digest> = kept
             .iter()
@@ -57,24 +101,50 @@ pub(super) fn kept<'a>(view: &'a RepositoryView, verdicts: &BTreeMap<Tag, Verdic
         if subjects.is_empty() {
             break;
         }
-        kept.extend(view.reachable(subjects));
+        kept.extend(with_referrers(view, &referrers, subjects, &spared));
     }
-    kept.extend(view.reachable(kept_at(true)));
+    kept.extend(with_referrers(view, &referrers, kept_at(true), &spared));
     kept
 }
 
-/// The manifests that nothing kept reaches: those whose tags all go, those that were named, and the parts of both.
+/// What a person named, with its parts.
+fn named_reach<'a>(
+    view: &'a RepositoryView,
+    verdicts: &BTreeMap<Tag, Verdict>,
+    named: &BTreeSet<Digest>,
+) -> BTreeSet<&'a Digest> {
+    let tagged = view.tags.iter().filter_map(|(tag, state)| match (state, verdicts.get(tag)) {
+        (TagState::At(digest), Some(Verdict::Remove(Removed::Named))) => Some(digest),
+        _ => None,
+    });
+    view.reachable(tagged.chain(view.manifests.keys().filter(|digest| named.contains(*digest))))
+}
+
+/// What was read although nothing leads to it (the subject of an attachment, a referrer that says it is about something
+/// else), and what is in Docker's first format: no verdict is about it, so it stays.
+fn strays<'a>(
+    view: &'a RepositoryView,
+    referrers: &Referrers<'a>,
+    named: &BTreeSet<Digest>,
+) -> impl Iterator<Item = &'a Digest> {
+    let tagged = view.tags_by_digest().into_keys();
+    let roots = tagged.chain(view.manifests.keys().filter(|digest| named.contains(*digest)));
+    let led_to = with_referrers(view, referrers, roots, &BTreeSet::new());
+    view.read_manifests()
+        .filter(move |(digest, manifest)| !led_to.contains(digest) || manifest.kind == ManifestKind::Schema1)
+        .map(|(digest, _)| digest)
+}
+
+/// The manifests that nothing kept reaches: those whose tags all go, those that were named, and of both the parts and
+/// what refers to them.
 pub(super) fn doomed<'a>(
     view: &'a RepositoryView,
     verdicts: &BTreeMap<Tag, Verdict>,
     named: &BTreeSet<Digest>,
     kept: &BTreeSet<&'a Digest>,
 ) -> BTreeMap<&'a Digest, Doom> {
-    let may_go = |digest: &Digest| {
-        !kept.contains(digest)
-            && view.manifest(digest).is_some_and(|manifest| manifest.kind != ManifestKind::Schema1)
-    };
-    let mut doomed = BTreeMap::new();
+    let may_go = |digest: &Digest| !kept.contains(digest) && view.manifest(digest).is_some();
+    let mut doomed: BTreeMap<&Digest, Doom> = BTreeMap::new();
     for (tag, state) in &view.tags {
         if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, verdicts.get(tag))
             && may_go(digest)
@@ -89,30 +159,56 @@ pub(super) fn doomed<'a>(
     for (digest, _) in view.manifests.iter().filter(|(digest, _)| named.contains(*digest) && may_go(digest)) {
         doomed.insert(digest, Doom { why: Why::Named, rank: 0 });
     }
-    // Breadth first, so that a part found again deeper down moves behind all its parents.
-    let mut level: Vec<&Digest> = doomed.keys().copied().collect();
-    for rank in 1..=view.manifests.len() {
-        let mut next = BTreeSet::new();
-        for parent in level {
-            for child in view.manifest(parent).into_iter().flat_map(Manifest::child_manifests) {
-                let Some((digest, _)) = view.manifests.get_key_value(&child.digest) else {
-                    continue;
-                };
-                if may_go(digest) {
-                    let doom = doomed
-                        .entry(digest)
-                        .or_insert_with(|| Doom { why: Why::PartOf(parent.clone()), rank });
-                    doom.rank = rank;
-                    next.insert(digest);
-                }
+    let referrers = referrers(view);
+    let mut ahead: Vec<&Digest> = doomed.keys().copied().collect();
+    while let Some(digest) = ahead.pop() {
+        let parts = view.manifest(digest).into_iter().flat_map(Manifest::child_manifests);
+        let parts = parts.filter_map(|part| view.manifests.get_key_value(&part.digest));
+        let parts = parts.map(|(part, _)| (part, Why::PartOf(digest.clone())));
+        let about = referrers.get(digest).into_iter().flatten();
+        let about = about.map(|referrer| (*referrer, Why::GoesWith(digest.clone())));
+        for (next, why) in parts.chain(about).filter(|(next, _)| may_go(next)) {
+            if !doomed.contains_key(next) {
+                doomed.insert(next, Doom { why, rank: 0 });
+                ahead.push(next);
             }
         }
-        if next.is_empty() {
-            break;
-        }
-        level = next.into_iter().collect();
     }
+    rank(view, &mut doomed);
     doomed
+}
+
+/// Indexes before their parts, referrers and attachments before their subjects. Digests are made from content, so nothing
+/// goes in circles; what could not be read may say so all the same, and the passes are counted.
+fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom>) {
+    let mut edges: Vec<(&Digest, &Digest)> = Vec::new();
+    for digest in doomed.keys().copied() {
+        let manifest = view.manifest(digest);
+        let parts = manifest.into_iter().flat_map(Manifest::child_manifests);
+        let subject = manifest.and_then(|manifest| manifest.subject.as_ref());
+        edges.extend(parts.chain(subject).map(|later| (digest, &later.digest)));
+    }
+    for (tag, state) in &view.tags {
+        if let (TagState::At(digest), Some(subject)) = (state, tag.attachment_subject())
+            && let Some((subject, _)) = doomed.get_key_value(&subject)
+        {
+            edges.push((digest, subject));
+        }
+    }
+    edges.retain(|(first, later)| first != later && doomed.contains_key(first) && doomed.contains_key(later));
+    for _ in 0..doomed.len() {
+        let mut has_moved = false;
+        for (first, later) in &edges {
+            let least = doomed[first].rank + 1;
+            if let Some(doom) = doomed.get_mut(later).filter(|doom| doom.rank < least) {
+                doom.rank = least;
+                has_moved = true;
+            }
+        }
+        if !has_moved {
+            return;
+        }
+    }
 }
 
 /// Attachments go with their subject: a tag `sha256-<hex>…` that is only kept for a manifest which goes, goes too.
@@ -122,12 +218,12 @@ pub(super) fn follow_subjects(
     named: &BTreeSet<Digest>,
 ) {
     loop {
-        let kept = kept(view, verdicts);
+        let kept = kept(view, verdicts, named);
         let doomed = doomed(view, verdicts, named, &kept);
         let follow: Vec<(Tag, Digest)> = verdicts
             .iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Keep(Kept::AttachedTo { .. })))
-            .filter_map(|(tag, _)| Some((tag.clone(), attachment_subject(tag)?)))
+            .filter_map(|(tag, _)| Some((tag.clone(), tag.attachment_subject()?)))
             .filter(|(_, subject)| doomed.contains_key(subject))
             .collect();
         if follow.is_empty() {

@@ -4,11 +4,11 @@
 use super::{Plan, RepositoryPlan, TagDecision};
 use crate::error::Failure;
 use crate::model::{Repository, Tag};
-use crate::policy::{Guards, Removed, Verdict, attachment_subject};
+use crate::policy::{Guards, Removed, Verdict};
 
 /// The tags of a registry that count.
 pub(crate) fn versions_among<'a>(tags: impl IntoIterator<Item = &'a Tag>) -> usize {
-    tags.into_iter().filter(|tag| attachment_subject(tag).is_none()).count()
+    tags.into_iter().filter(|tag| tag.attachment_subject().is_none()).count()
 }
 
 /// Why the plan goes too far under `guards`, and what allows it. `elsewhere` are the tags of repositories that it is
@@ -40,7 +40,7 @@ pub(crate) fn exceeded(plan: &Plan, guards: &Guards, elsewhere: usize) -> Option
 }
 
 fn versions(plan: &RepositoryPlan) -> impl Iterator<Item = &TagDecision> {
-    plan.tags.iter().filter(|decision| attachment_subject(&decision.tag).is_none())
+    plan.tags.iter().filter(|decision| decision.tag.attachment_subject().is_none())
 }
 
 fn is_given_up(decision: &TagDecision) -> bool {

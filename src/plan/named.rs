@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::model::{
     Digest, ManifestKind, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
 };
-use crate::policy::{Kept, Removed, Verdict, attachment_subject};
+use crate::policy::{Kept, Removed, Verdict};
 use crate::reference::{Reference, Target};
 
 use super::{Decided, graph};
@@ -102,7 +102,7 @@ pub(super) fn judge(references: &[Reference], repository: &Repository, view: &Re
         .map(|(tag, state)| {
             let verdict = if here.iter().any(|reference| is_named(reference, tag, state)) {
                 Verdict::Remove(Removed::Named)
-            } else if let Some(subject) = attachment_subject(tag) {
+            } else if let Some(subject) = tag.attachment_subject() {
                 Verdict::Keep(Kept::AttachedTo { subject })
             } else {
                 Verdict::Keep(Kept::NotNamed)
@@ -127,7 +127,7 @@ pub(super) fn needed(
     digest: &Digest,
     verdicts: &BTreeMap<Tag, Verdict>,
 ) -> Failure {
-    let holders: Vec<String> = view
+    let mut holders: Vec<String> = view
         .tags
         .iter()
         .filter_map(|(tag, state)| match (state, verdicts.get(tag)) {
@@ -137,6 +137,12 @@ pub(super) fn needed(
             _ => None,
         })
         .collect();
+    if holders.is_empty() {
+        let about = view.read_manifests().filter(|(_, manifest)| {
+            manifest.subject.as_ref().is_some_and(|subject| subject.digest == *digest)
+        });
+        holders.extend(about.map(|(referrer, _)| format!("`{repository}@{referrer}`, which refers to it")));
+    }
     Failure::refused(format!("`{repository}@{digest}` is needed by {}", holders.join(", ")))
         .hint("remove that tag first, or name it in the same command")
 }

@@ -1,5 +1,6 @@
 //! The plan as text is the oracle: one table of small worlds, and properties over generated ones.
 
+mod attachments;
 mod policies;
 mod properties;
 mod world;
@@ -11,11 +12,17 @@ use super::{Plan, Request, Step, make};
 use crate::age::Age;
 use crate::error::Kind;
 use crate::model::Snapshot;
-use crate::policy::{Policy, Rule, Selection, Verdict};
+use crate::policy::{Guards, MinAge, Policy, Rule, Selection, Verdict};
 use crate::reference::{Pattern, Reference};
 
+/// Rules by themselves.
+pub(super) fn policy(rule: Rule) -> Policy {
+    let guards = Guards { min_age: MinAge::None, ..Guards::default() };
+    Policy { rules: vec![rule], guards, ..Policy::default() }
+}
+
 fn by(rule: Rule) -> Request {
-    Request::Prune(Policy { rules: vec![rule], ..Policy::default() })
+    Request::Prune(policy(rule))
 }
 
 pub(super) fn keep(count: u32) -> Request {

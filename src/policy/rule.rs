@@ -126,10 +126,6 @@ impl Rule {
                 || selection.repositories.iter().any(|matcher| matcher.fits(repository.as_str())))
     }
 
-    pub(super) fn needs_push_times(&self) -> bool {
-        self.order == Order::Pushed || (self.older_than.is_some() && self.date == DateOf::Pushed)
-    }
-
     /// Whether configs have to be read: for dates or labels.
     pub(super) fn needs_facts(&self) -> bool {
         let needs_created =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::rule::LabelFilter;
 use super::*;
 use crate::model::manifest::OCI_MANIFEST;
-use crate::model::{Descriptor, ImageFacts, Manifest};
+use crate::model::{ByteSize, Descriptor, ImageFacts, Manifest};
 
 fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
@@ -39,6 +39,26 @@ impl World {
 
     fn judge(&self, policy: &Policy) -> BTreeMap<Tag, Verdict> {
         policy.judge(&"127.0.0.1:5000".parse().unwrap(), &"app".parse().unwrap(), &self.0, now())
+    }
+
+    /// A chart, with the date that its annotation says.
+    fn chart(mut self, tag: &str, annotated: Option<&str>) -> Self {
+        add(&mut self.0, tag, None, &[]);
+        let digest = Digest::of(tag.as_bytes());
+        self.0.facts.insert(digest.clone(), Err("it is no image".to_owned()));
+        let Some(ManifestState::Read(manifest)) = self.0.manifests.get_mut(&digest) else { unreachable!() };
+        manifest.config = Some(Descriptor {
+            media_type: "application/vnd.cncf.helm.config.v1+json".to_owned(),
+            digest: Digest::of(b"{}"),
+            size: ByteSize(2),
+            platform: None,
+            annotations: BTreeMap::new(),
+            is_foreign: false,
+        });
+        manifest
+            .annotations
+            .extend(annotated.map(|date| ("org.opencontainers.image.created".to_owned(), date.to_owned())));
+        self
     }
 
     /// The tags that stay, in the order of their names.
@@ -331,4 +351,46 @@ fn nothing_goes_before_the_minimum_age() {
     let guards = Guards { min_age: "3d".parse().unwrap(), ..Guards::default() };
     let longer = Policy { rules: vec![keep(1)], guards, ..Policy::default() };
     assert!(world.why_by(&longer, "old").starts_with("keep: created"));
+}
+
+#[test]
+fn an_artifact_is_dated_by_its_annotation_else_by_its_push_else_it_is_kept() {
+    let annotated = days_ago(2).to_string();
+    let world = World::of(&[("image", Some(9))])
+        .chart("annotated", Some(&annotated))
+        .chart("epoch", Some("1970-01-01T00:00:00Z"))
+        .chart("pushed", None)
+        .chart("unknown", None)
+        .pushed("annotated", 90)
+        .pushed("epoch", 50)
+        .pushed("image", 1)
+        .pushed("pushed", 5);
+    // The newest first: annotated (2 days), pushed (5), image (9, whatever its push), epoch (50).
+    assert_eq!(world.kept(vec![keep(1)]), ["annotated", "unknown"]);
+    assert_eq!(world.kept(vec![keep(2)]), ["annotated", "pushed", "unknown"]);
+    assert_eq!(world.kept(vec![keep(3)]), ["annotated", "image", "pushed", "unknown"]);
+    let old = Rule { older_than: Some(age("7d")), ..Rule::default() };
+    assert_eq!(world.kept(vec![old.clone()]), ["annotated", "pushed", "unknown"]);
+    for (tag, why) in [
+        ("annotated", "keep: created 2026-05-30T12:00:00Z, younger than 7d"),
+        ("pushed", "keep: pushed 2026-05-27T12:00:00Z, younger than 7d"),
+        ("epoch", "remove: pushed 2026-04-12T12:00:00Z, older than 7d"),
+        (
+            "unknown",
+            "keep: no usable date: it is no image and says no date, and when it was pushed is known only where the \
+             registry's store can be read",
+        ),
+    ] {
+        assert_eq!(world.why(vec![old.clone()], tag), why);
+    }
+    assert!(world.why(vec![keep(1)], "pushed").starts_with("remove: pushed 2026-05-27T12:00:00Z, number 2"));
+}
+
+#[test]
+fn an_image_without_a_date_is_not_dated_by_its_push_unless_a_rule_says_so() {
+    let world = World::of(&[("a", Some(1)), ("odd", None)]).pushed("odd", 90).pushed("a", 1);
+    assert_eq!(world.kept(vec![Rule { older_than: Some(age("1h")), ..Rule::default() }]), ["odd"]);
+    let by_push =
+        Rule { older_than: Some(age("7d")), date: DateOf::Pushed, order: Order::Pushed, ..Rule::default() };
+    assert_eq!(world.kept(vec![by_push]), ["a"]);
 }

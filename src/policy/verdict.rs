@@ -82,6 +82,12 @@ pub(crate) enum Kept {
     AttachedTo {
         subject: Digest,
     },
+    /// It is an attachment of what is not here, among attachments alone: perhaps for another repository or registry.
+    MayServeOthers {
+        subject: Digest,
+        /// What `docker registry rm` takes.
+        name: String,
+    },
     NotNamed,
 }
 
@@ -98,6 +104,10 @@ pub(crate) enum Removed {
     /// An earlier run was cut off while it removed this tag.
     Placeholder,
     GoesWith {
+        subject: Digest,
+    },
+    /// It is an attachment, and its subject is gone.
+    Orphan {
         subject: Digest,
     },
 }
@@ -125,6 +135,9 @@ impl Kept {
             Self::RepositoryUnreadable { why } => format!("not everything could be read: {why}"),
             Self::Schema1 => "first manifest format".to_owned(),
             Self::AttachedTo { .. } => "attached to what is kept".to_owned(),
+            Self::MayServeOthers { .. } => {
+                "attached to what is not here, in a repository of attachments alone".to_owned()
+            }
             Self::NotNamed => "not named".to_owned(),
         }
     }
@@ -149,6 +162,7 @@ impl Removed {
             Self::Named => "named".to_owned(),
             Self::Placeholder => "left by an interrupted run".to_owned(),
             Self::GoesWith { .. } => "attached to what is removed".to_owned(),
+            Self::Orphan { .. } => "attached to what is gone".to_owned(),
         }
     }
 }
@@ -209,6 +223,12 @@ impl fmt::Display for Kept {
             }
             Self::Schema1 => write!(f, "in Docker's first manifest format, which is always kept"),
             Self::AttachedTo { subject } => write!(f, "belongs to sha256:{}", subject.short()),
+            Self::MayServeOthers { subject, name } => write!(
+                f,
+                "belongs to sha256:{}, which no tag here leads to; its repository holds attachments alone and may \
+                 serve another repository or registry: `docker registry rm {name}` removes it",
+                subject.short()
+            ),
             Self::NotNamed => write!(f, "not named"),
         }
     }
@@ -235,6 +255,9 @@ impl fmt::Display for Removed {
             Self::Placeholder => write!(f, "left half removed by an interrupted run"),
             Self::GoesWith { subject } => {
                 write!(f, "belongs to sha256:{}, which is removed", subject.short())
+            }
+            Self::Orphan { subject } => {
+                write!(f, "belongs to sha256:{}, which is gone", subject.short())
             }
         }
     }

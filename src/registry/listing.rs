@@ -30,7 +30,7 @@ impl Registry {
         let mut promised: Option<Url> = None;
         while let Some(&size) = sizes.peek() {
             let url = promised.take().unwrap_or_else(|| self.catalog_page(size, list.last.as_deref()));
-            let answer = match self.list_page(url, &Scopes::catalog()).await {
+            let answer = match self.list_page(url, HeaderMap::new(), &Scopes::catalog()).await {
                 Ok(answer) => answer,
                 Err(error) if is_worth_another_size(&error) => {
                     sizes.next();
@@ -60,7 +60,7 @@ impl Registry {
         // Without `n` every version answers with all tags; 3.1 pages what is asked for with too large an `n`.
         let mut page_url = Some(self.url(&format!("{repository}/tags/list")));
         while let Some(url) = page_url {
-            let answer = self.list_page(url, &scopes).await?;
+            let answer = self.list_page(url, HeaderMap::new(), &scopes).await?;
             let page = list.add(&answer)?;
             page_url = list.next(&answer, page)?;
         }
@@ -75,8 +75,14 @@ impl Registry {
         url
     }
 
-    async fn list_page(&self, url: Url, scopes: &Scopes) -> Result<Answer, Error> {
+    pub(super) async fn list_page(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        scopes: &Scopes,
+    ) -> Result<Answer, Error> {
         let mut call = self.call(Method::GET, url);
+        call.headers = headers;
         call.size_limit = LONGEST_LIST;
         let answer = self.send(call, scopes).await?;
         if answer.status == 200 { Ok(answer) } else { Err(Error::refused(&answer)) }
@@ -97,7 +103,7 @@ fn without_catalog(error: Error) -> Error {
 }
 
 /// A list as it grows by pages.
-struct List<T> {
+pub(super) struct List<T> {
     key: &'static str,
     names: BTreeSet<T>,
     /// The last name of the last page, in the registry's own order.
@@ -107,13 +113,13 @@ struct List<T> {
 }
 
 #[derive(Clone, Copy)]
-struct PageSize {
+pub(super) struct PageSize {
     names: usize,
     new_names: usize,
 }
 
 impl<T: FromStr<Err: Display> + Ord> List<T> {
-    fn new(key: &'static str) -> Self {
+    pub(super) fn new(key: &'static str) -> Self {
         Self { key, names: BTreeSet::new(), last: None, promised: HashSet::new(), idle_pages: 0 }
     }
 
@@ -128,20 +134,25 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
             Some(Value::Null) => &[],
             _ => return Err(malformed(format!("the answer has no list of {}", self.key))),
         };
-        let before = self.names.len();
+        let mut parsed = Vec::new();
         for name in names {
             let text = name.as_str().unwrap_or_default();
-            let name = text.parse().map_err(|error: T::Err| {
+            parsed.push(text.parse().map_err(|error: T::Err| {
                 malformed(format!("the list of {} is not usable: {error}", self.key))
-            })?;
-            self.names.insert(name);
+            })?);
             self.last = Some(text.to_owned());
         }
-        Ok(PageSize { names: names.len(), new_names: self.names.len() - before })
+        Ok(self.extend(parsed))
+    }
+
+    pub(super) fn extend(&mut self, names: Vec<T>) -> PageSize {
+        let (before, count) = (self.names.len(), names.len());
+        self.names.extend(names);
+        PageSize { names: count, new_names: self.names.len() - before }
     }
 
     /// The page that the registry promises after this one.
-    fn next(&mut self, answer: &Answer, page: PageSize) -> Result<Option<Url>, Error> {
+    pub(super) fn next(&mut self, answer: &Answer, page: PageSize) -> Result<Option<Url>, Error> {
         let malformed = |why: String| Error::unusable(answer, Kind::Malformed, why);
         let Some(target) = next_link(&answer.headers).map_err(|why| malformed(why.to_owned()))? else {
             return Ok(None);
@@ -157,7 +168,7 @@ impl<T: FromStr<Err: Display> + Ord> List<T> {
         Ok(Some(next))
     }
 
-    fn finish(self) -> Vec<T> {
+    pub(super) fn finish(self) -> Vec<T> {
         self.names.into_iter().collect()
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::model::{Created, Digest, RepositoryView, Snapshot, Tag, TagState};
+use crate::model::{Created, Digest, Manifest, RepositoryView, Snapshot, Tag, TagState};
 use crate::plan::{Plan, RepositoryPlan, TagDecision, Why};
 use crate::policy::Verdict;
 use crate::reference::Pattern;
@@ -30,8 +30,8 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
     };
     let mut text = format!("{}:{} {verdict}\n  why:      {why}\n", repository.repository, decision.tag);
     let Some(TagState::At(digest)) = view.tags.get(&decision.tag) else { return text };
-    let created = match view.created(digest, now) {
-        Created::Known { at } => format!("{at:.0}, {}", source(view, digest)),
+    let created = match view.created_as(&decision.tag, digest, now) {
+        Created::Known { at, from } => format!("{at:.0}, {from}"),
         Created::Unknown { why } => format!("unknown: {why}"),
     };
     let _ = writeln!(text, "  created:  {created}");
@@ -39,20 +39,17 @@ fn tag(repository: &RepositoryPlan, view: &RepositoryView, decision: &TagDecisio
         let _ = writeln!(text, "  pushed:   {pushed:.0}, from the registry's store");
     }
     let _ = writeln!(text, "  manifest: {digest} {}", manifest(repository, view, digest, &decision.tag));
+    let about =
+        |manifest: &Manifest| manifest.subject.as_ref().is_some_and(|subject| subject.digest == *digest);
+    for (referrer, _) in view.read_manifests().filter(|(_, manifest)| about(manifest)) {
+        let _ = writeln!(text, "  referrer: {referrer} {}", referrer_fate(repository, referrer));
+    }
     text
 }
 
-/// Where an image's date comes from.
-fn source(view: &RepositoryView, digest: &Digest) -> &'static str {
-    match view.manifest(digest) {
-        Some(manifest) if !manifest.children.is_empty() => {
-            "from the newest part of the index, or its annotation"
-        }
-        Some(manifest) if manifest.config.is_some() && view.facts.get(digest).is_some_and(Result::is_ok) => {
-            "from the image's config"
-        }
-        _ => "from an annotation",
-    }
+fn referrer_fate(repository: &RepositoryPlan, referrer: &Digest) -> &'static str {
+    let goes = repository.manifests.iter().any(|removal| removal.digest == *referrer);
+    if goes { "goes before it" } else { "stays" }
 }
 
 fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest, tag: &Tag) -> String {
@@ -61,6 +58,7 @@ fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest,
             Why::Untagged(_) => "goes: none of its tags stays".to_owned(),
             Why::Named => "goes: it was named".to_owned(),
             Why::PartOf(index) => format!("goes with the index {index}"),
+            Why::GoesWith(subject) => format!("goes with its subject {subject}"),
         };
     }
     let holders: Vec<&str> = repository

@@ -29,6 +29,7 @@ pub(crate) fn plan(plan: &Plan) -> Value {
                     Why::Untagged(_) => "all its tags are removed".to_owned(),
                     Why::Named => "named".to_owned(),
                     Why::PartOf(index) => format!("only needed by {index}"),
+                    Why::GoesWith(subject) => format!("belongs to {subject}, which is removed"),
                 };
                 json!({ "digest": removal.digest, "why": why })
             }).collect::<Vec<_>>(),

@@ -204,7 +204,7 @@ fn what_was_pushed_a_moment_ago_stays_however_old_its_image_says_it_is() {
     }
     let rule = ["prune", "--keep", "1", "--no-gc", "--force", "--registry", &registry.address];
     let tool = Tool::standalone();
-    let answer = tool.run(&rule).success().says("3 tags that the rules give up are kept");
+    let answer = tool.run(&rule).success().says("3 tags that would go are kept");
     answer.says("nothing goes so soon after its push");
     for repository in ["app", "app/index", "revisions"] {
         pushed(&registry, repository, "index", 1);

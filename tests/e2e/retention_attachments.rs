@@ -1,10 +1,12 @@
 //! What belongs to an image: signatures as cosign pushes them, attestations as buildx does. They live and go with it.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::json;
 
 use crate::support::content::{Content, Image, OCI_INDEX, OCI_MANIFEST, Recipe};
 use crate::support::engine::left_out;
-use crate::support::registry::Registry;
+use crate::support::registry::{Registry, STORE};
 use crate::support::tool::Tool;
 
 const MONTHS: [&str; 3] = ["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"];
@@ -174,4 +176,70 @@ fn an_attestation_lives_with_its_index_and_goes_with_it() {
         }
     }
     assert_eq!(registry.blob_count(), 7, "{answer}");
+}
+
+/// A chart as Helm pushes it: its config says neither date nor platform.
+fn push_chart(registry: &Registry, tag: &str) {
+    let chart = artifact(
+        registry,
+        "application/vnd.cncf.helm.config.v1+json",
+        "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+        &format!("chart {tag}"),
+    );
+    registry.client.put_manifest("app", tag, &chart);
+}
+
+#[test]
+fn an_orphaned_signature_goes_without_a_rule_and_those_of_kept_images_stay() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let images = [0, 1].map(|number| Recipe::new(&format!("orphan {number}")).oci().build());
+    let signatures = images.each_ref().map(|image| {
+        registry.client.push("app", &[&image.manifest.digest[7..19]], image);
+        sign(&registry, image)
+    });
+    registry.client.delete("app", &images[0].manifest.digest);
+    let command = ["prune", "--min-age", "none", "--force", "--registry", &registry.address];
+    let answer = Tool::standalone().run(&command).success();
+    let answer = answer.says("attached to what is gone").says("Deleted 2 tags and 2 manifests");
+    let mut expected = vec![&images[1].manifest.digest[7..19], &signatures[1][0], &signatures[1][1]];
+    expected.sort_unstable();
+    assert_eq!(registry.client.tags("app"), expected, "{answer}");
+    registry.assert_pulls("app", expected);
+    assert_eq!(registry.blob_count(), 3 * 3, "an image and two attachments, of three blobs each");
+    let again = Tool::standalone().run(&command).success();
+    let _ = again.says("No tags to remove");
+}
+
+#[test]
+fn a_chart_is_as_old_as_its_push() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    for (tag, days) in [("1.0.0", 30), ("1.1.0", 1), ("1.2.0", 20)] {
+        push_chart(&registry, tag);
+        let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+        let seconds = then.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        let link = format!("{STORE}/repositories/app/_manifests/tags/{tag}/current/link");
+        registry.shell(&format!("touch -d @{seconds} {link}"));
+    }
+    let rules = [
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--keep",
+        "2",
+        "--registry",
+        &registry.address,
+    ];
+    let explain = [&rules[..], &["--explain", "app"]].concat();
+    let answer = Tool::standalone().run(&explain).success();
+    let _ = answer.says("when it was pushed: it is no image and says no date").says("goes why: pushed ");
+    let answer = Tool::standalone().run(&[&rules[..], &["--force"]].concat()).success();
+    assert_eq!(registry.client.tags("app"), ["1.1.0", "1.2.0"], "{answer}");
 }

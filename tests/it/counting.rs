@@ -41,7 +41,7 @@ fn halves(fake: &FakeRegistry) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn the_job_takes_797_requests_where_tags_cannot_be_deleted_by_name() {
+fn the_job_takes_798_requests_where_tags_cannot_be_deleted_by_name() {
     let (fake, digests) = registry();
     Tool::new().on(&fake, &JOB).exits(0).says("Deleted 180 tags and 175 manifests");
     assert_eq!(fake.tags("app"), left());
@@ -49,22 +49,23 @@ fn the_job_takes_797_requests_where_tags_cannot_be_deleted_by_name() {
     assert_eq!(manifests, 25);
     assert!(digests[..5].iter().all(|digest| fake.has_manifest("app", digest)));
     // Reading:   1 greeting + 1 list + 205 tags, each with its manifest + 200 configs    407
+    //            + 1 are referrers listed: not by Distribution                             1
     // Asking:    1 may digests be deleted + 1 may tags                                     2
     // Looking:   1 list + 205 tags (where the store can be read, 1 list alone)           206
     // Untagging: 5 placeholders put + 1 deleted                                            6
     // Deleting:  175 digests                                                             175
     // Looking:   1 list                                                                    1
-    assert_eq!(fake.requests().len(), 407 + 2 + 206 + 6 + 175 + 1);
+    assert_eq!(fake.requests().len(), 407 + 1 + 2 + 206 + 6 + 175 + 1);
 }
 
 #[test]
-fn the_job_takes_796_requests_where_tags_are_deleted_by_name() {
+fn the_job_takes_797_requests_where_tags_are_deleted_by_name() {
     let (fake, _) = registry();
     fake.quirks(|quirks| quirks.version = Version::Three);
     Tool::new().on(&fake, &JOB).exits(0).says("Deleted 180 tags and 175 manifests");
     assert_eq!(fake.tags("app"), left());
     // As above, but 5 tags deleted instead of 5 placeholders put and 1 deleted.
-    assert_eq!(fake.requests().len(), 407 + 2 + 206 + 5 + 175 + 1);
+    assert_eq!(fake.requests().len(), 407 + 1 + 2 + 206 + 5 + 175 + 1);
 }
 
 #[test]
@@ -96,8 +97,9 @@ fn a_second_run_finds_nothing_to_do_and_changes_nothing() {
     fake.forget_requests();
     tool.on(&fake, &JOB).exits(0).says("No tags to remove; 25 tags kept");
     assert!(fake.requests().iter().all(|line| line.starts_with("GET ")), "{:#?}", fake.requests());
-    // 1 greeting + 1 list + 25 tags + 20 configs
-    assert_eq!(fake.requests().len(), 47);
+    // 1 greeting + 1 list + 25 tags + 1 are referrers listed + 20 configs
+    assert_eq!(fake.requests().len(), 48);
+    assert_eq!(fake.asked("GET", "/referrers/").len(), 1);
     assert_eq!(tool.records().len(), 1);
 }
 

@@ -102,8 +102,7 @@ fn what_was_made_within_the_hour_stays_unless_that_is_said() {
     }
     let rule = ["--filter", "tag=w*", "--keep", "1", "app"];
     let answer = prune(&fake, &rule).exits(0);
-    let _ = answer
-        .says("2 tags that the rules give up are kept: nothing goes so soon after its push (`--min-age`)");
+    let _ = answer.says("2 tags that would go are kept: nothing goes so soon after its push (`--min-age`)");
     assert_eq!(fake.changes(), [""; 0]);
     prune(&fake, &[&rule[..], &["--min-age", "none"]].concat()).exits(0).says("Deleted 2 tags");
 }

@@ -1,6 +1,7 @@
 //! The built binary and the scripts around it, as their users meet them.
 
 mod access;
+mod attachments;
 mod choice;
 mod counting;
 mod dry_run;

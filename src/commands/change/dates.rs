@@ -22,7 +22,9 @@ impl Change {
         snapshot: &mut Snapshot,
     ) -> anyhow::Result<()> {
         let Request::Prune(policy) = &self.request else { return Ok(()) };
-        if let (Place::Here(site), true) = (place, policy.needs_push_times()) {
+        if let Place::Here(site) = place
+            && (policy.removes_tags() || snapshot.has_absent_subjects())
+        {
             match site.push_times().await {
                 Ok(mut pushed) => {
                     for (repository, view) in snapshot.read_repositories_mut() {

@@ -5,17 +5,37 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::super::{Plan, Request, Step, make};
+use super::policy;
 use super::world::{World, now, world};
 use crate::model::{RepositoryState, Snapshot, TagState};
-use crate::policy::{Policy, Rule};
+use crate::policy::Rule;
 
 /// What kind of thing one generated tag is.
 #[derive(Debug, Clone)]
 enum Thing {
-    Image { days: i64 },
+    Image {
+        days: i64,
+    },
     Undated,
-    Alias { of: usize },
-    Index { children: Vec<usize> },
+    Alias {
+        of: usize,
+    },
+    Index {
+        children: Vec<usize>,
+    },
+    /// Without a tag.
+    Referrer {
+        of: usize,
+    },
+    /// Under the tag of cosign.
+    Signature {
+        of: usize,
+    },
+    /// A signature of what is gone.
+    Orphan,
+    Chart {
+        pushed: Option<i64>,
+    },
     Dangling,
 }
 
@@ -25,6 +45,10 @@ fn thing() -> impl Strategy<Value = Thing> {
         1 => Just(Thing::Undated),
         3 => (0usize..12).prop_map(|of| Thing::Alias { of }),
         3 => prop::collection::vec(0usize..12, 0..4).prop_map(|children| Thing::Index { children }),
+        3 => (0usize..12).prop_map(|of| Thing::Referrer { of }),
+        2 => (0usize..12).prop_map(|of| Thing::Signature { of }),
+        1 => Just(Thing::Orphan),
+        1 => prop::option::of(1i64..90).prop_map(|pushed| Thing::Chart { pushed }),
     ]
 }
 
@@ -57,6 +81,19 @@ fn build(things: &[Thing]) -> World {
                 let children: Vec<&str> = children.iter().map(String::as_str).collect();
                 world.index("app", &tag, &name, &children)
             }
+            Thing::Referrer { of } => match earlier(*of) {
+                Some(of) => world.referrer("app", &name, &of),
+                None => world.image("app", &tag, &name, 1),
+            },
+            Thing::Signature { of } => match earlier(*of) {
+                Some(of) => world.signature("app", &name, &of),
+                None => world.image("app", &tag, &name, 1),
+            },
+            Thing::Orphan => {
+                let subject = format!("subject of {name}");
+                world.signature("app", &name, &subject).absent("app", &subject)
+            }
+            Thing::Chart { pushed } => world.chart("app", &tag, &name, *pushed),
         };
         names.push(name);
     }
@@ -98,14 +135,8 @@ fn removed(plan: &Plan) -> BTreeSet<String> {
 }
 
 fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
-    Request::Prune(Policy {
-        rules: vec![Rule {
-            keep,
-            older_than: days.map(|days| format!("{days}d").parse().unwrap()),
-            ..Rule::default()
-        }],
-        ..Policy::default()
-    })
+    let older_than = days.map(|days| format!("{days}d").parse().unwrap());
+    Request::Prune(policy(Rule { keep, older_than, ..Rule::default() }))
 }
 
 proptest! {
@@ -136,6 +167,47 @@ proptest! {
         }
         let again = make(&after, &request, now()).unwrap();
         prop_assert!(!again.has_steps(), "{:?}", again.repositories);
+    }
+
+    #[test]
+    fn what_belongs_to_the_kept_stays_and_what_belongs_to_nothing_goes(things in things(), keep in prop::option::of(1u32..6)) {
+        let snapshot = build(&things).snapshot();
+        let plan = make(&snapshot, &prune(keep, None), now()).unwrap();
+        let after = apply(&plan, &snapshot);
+        for (repository, view) in after.read_repositories() {
+            let before = snapshot.view(repository).unwrap();
+            for (digest, manifest) in before.read_manifests() {
+                if let Some(subject) = &manifest.subject
+                    && view.manifest(&subject.digest).is_some()
+                {
+                    prop_assert!(view.manifest(digest).is_some(), "{digest} is gone, its subject stays");
+                }
+            }
+            for tag in view.tags.keys() {
+                let Some(subject) = tag.attachment_subject() else { continue };
+                let is_orphan = view.manifest(&subject).is_none();
+                prop_assert!(!is_orphan || before.holds_only_attachments(), "{tag} is an orphan and stays");
+            }
+            // A chart whose push nobody knows has no date, and goes by no rule.
+            for (number, thing) in things.iter().enumerate() {
+                if matches!(thing, Thing::Chart { pushed: None }) {
+                    let tag = format!("t{number}").parse().unwrap();
+                    prop_assert!(view.tags.contains_key(&tag));
+                }
+            }
+        }
+        // Step by step no subject is gone before what refers to it.
+        for repository in &plan.repositories {
+            let before = snapshot.view(&repository.repository).unwrap();
+            let mut gone = BTreeSet::new();
+            for step in repository.ranks.iter().flatten() {
+                if let Step::DeleteManifest { digest, .. } = step {
+                    let subject = before.manifest(digest).and_then(|manifest| manifest.subject.as_ref());
+                    prop_assert!(!subject.is_some_and(|subject| gone.contains(&subject.digest)));
+                    gone.insert(digest.clone());
+                }
+            }
+        }
     }
 
     #[test]

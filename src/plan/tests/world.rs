@@ -19,8 +19,17 @@ pub(super) fn digest_of(name: &str) -> Digest {
     Digest::of(name.as_bytes())
 }
 
+pub(super) fn signature_tag(subject: &str) -> String {
+    format!("sha256-{}.sig", digest_of(subject).hex())
+}
+
 pub(super) fn world() -> World {
-    World { repositories: BTreeMap::new(), names: BTreeMap::new(), deletes_tags_by_name: false }
+    World {
+        repositories: BTreeMap::new(),
+        names: BTreeMap::new(),
+        deletes_tags_by_name: false,
+        is_whole: true,
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +37,7 @@ pub(super) struct World {
     repositories: BTreeMap<String, RepositoryView>,
     names: BTreeMap<Digest, String>,
     deletes_tags_by_name: bool,
+    is_whole: bool,
 }
 
 impl World {
@@ -35,6 +45,7 @@ impl World {
         Snapshot {
             registry: "127.0.0.1:5000".parse().unwrap(),
             deletes_tags_by_name: self.deletes_tags_by_name,
+            is_whole: self.is_whole,
             repositories: self
                 .repositories
                 .iter()
@@ -102,6 +113,44 @@ impl World {
             Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.to_owned(), children, ..bare(name) };
         self.insert(repository, name, manifest);
         self.tag(repository, tag, name)
+    }
+
+    /// A manifest about another one, which need not be there; without a tag.
+    pub(super) fn referrer(mut self, repository: &str, name: &str, subject: &str) -> Self {
+        let manifest = Manifest { subject: Some(descriptor(OCI_MANIFEST, subject, 100)), ..bare(name) };
+        self.insert(repository, name, manifest);
+        self
+    }
+
+    /// A signature under the tag of cosign.
+    pub(super) fn signature(self, repository: &str, name: &str, subject: &str) -> Self {
+        self.manifest(repository, name, None, &[]).tag(repository, &signature_tag(subject), name)
+    }
+
+    /// The registry was asked for it, and says that this repository does not have it.
+    pub(super) fn absent(mut self, repository: &str, name: &str) -> Self {
+        self.view(repository).absent_subjects.insert(digest_of(name));
+        self
+    }
+
+    /// A chart that says no date, pushed so many days ago where that is known.
+    pub(super) fn chart(mut self, repository: &str, tag: &str, name: &str, pushed: Option<i64>) -> Self {
+        let config = descriptor("application/vnd.cncf.helm.config.v1+json", &format!("config of {name}"), 60);
+        self.insert(repository, name, Manifest { config: Some(config), ..bare(name) });
+        let pushed = pushed.map(|days| now() - SignedDuration::from_hours(24 * days));
+        self.view(repository).pushed.extend(pushed.map(|at| (tag.parse().unwrap(), at)));
+        self.tag(repository, tag, name)
+    }
+
+    /// Nobody could say what refers to it.
+    pub(super) fn unlisted(mut self, repository: &str, name: &str) -> Self {
+        self.view(repository).unlisted.insert(digest_of(name), "500".to_owned());
+        self
+    }
+
+    pub(super) fn in_part(mut self) -> Self {
+        self.is_whole = false;
+        self
     }
 
     pub(super) fn unreadable(mut self, repository: &str, tag: &str) -> Self {

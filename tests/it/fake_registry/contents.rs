@@ -109,6 +109,30 @@ impl Contents {
         digest
     }
 
+    /// Puts an artifact without a tag: `annotations` and, where it is about another manifest, its `subject`.
+    pub(crate) fn artifact(
+        &mut self,
+        repository: &str,
+        text: &str,
+        subject: Option<&str>,
+        annotations: &[(&str, &str)],
+    ) -> String {
+        let config = self.descriptor(repository, "application/vnd.cncf.helm.config.v1+json", "{}");
+        let layer = self.descriptor(repository, "application/octet-stream", text);
+        let annotations: BTreeMap<&str, &str> = annotations.iter().copied().collect();
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": config,
+            "layers": [layer],
+            "annotations": annotations,
+        });
+        if let Some(subject) = subject {
+            manifest["subject"] = json!({ "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 });
+        }
+        self.manifest_of(repository, OCI_MANIFEST, manifest.to_string().as_bytes())
+    }
+
     /// Stores any bytes as a manifest, without a tag.
     pub(crate) fn manifest_of(&mut self, repository: &str, media_type: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
@@ -169,6 +193,14 @@ impl Contents {
     fn descriptor(&mut self, repository: &str, media_type: &str, content: &str) -> serde_json::Value {
         let digest = self.blob(repository, content.as_bytes());
         json!({ "mediaType": media_type, "digest": digest, "size": content.len() })
+    }
+}
+
+impl Manifest {
+    /// What it says that it is about.
+    pub(crate) fn subject(&self) -> Option<String> {
+        let manifest: serde_json::Value = serde_json::from_slice(&self.bytes).ok()?;
+        Some(manifest["subject"]["digest"].as_str()?.to_owned())
     }
 }
 

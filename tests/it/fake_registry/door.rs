@@ -104,7 +104,7 @@ fn needed_scope(asked: &Asked, service: &TokenService) -> Option<String> {
     if path == "_catalog" {
         return Some("registry:catalog:*".to_owned());
     }
-    let name = ["/tags/", "/manifests/", "/blobs/"]
+    let name = ["/tags/", "/manifests/", "/blobs/", "/referrers/"]
         .iter()
         .find_map(|part| path.rsplit_once(part))
         .map(|(name, _)| name)?;

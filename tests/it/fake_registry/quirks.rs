@@ -30,6 +30,10 @@ pub(crate) struct Quirks {
     pub(crate) serves_any_type: bool,
     /// Everything is answered with a web page.
     pub(crate) is_a_web_page: bool,
+    /// Referrers are listed, in pages of this size; Distribution does not.
+    pub(crate) referrers_page: Option<usize>,
+    /// Every list of referrers names these beside the true ones.
+    pub(crate) false_referrers: Vec<String>,
     /// Blobs are redirected to this address.
     pub(crate) blobs_at: Option<String>,
 }

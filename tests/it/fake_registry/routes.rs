@@ -3,7 +3,7 @@
 use axum::http::header;
 use serde_json::{Value, json};
 
-use super::contents::{Contents, digest_of};
+use super::contents::{Contents, Manifest, OCI_INDEX, digest_of};
 use super::quirks::{Deletions, Quirks, Version};
 use super::{Asked, Reply};
 
@@ -33,6 +33,10 @@ pub(super) fn reply(contents: &mut Contents, quirks: &Quirks, asked: &Asked) -> 
                 && is_read
             {
                 blob(contents, quirks, repository, digest)
+            } else if let (Some((repository, subject)), Some(page), true) =
+                (path.rsplit_once("/referrers/"), quirks.referrers_page, is_read)
+            {
+                referrers(contents, quirks, repository, subject, page, asked)
             } else {
                 Reply::new(404)
             }
@@ -86,6 +90,43 @@ fn paged(key: &str, names: &[&String], n: usize, mut body: Value, quirks: &Quirk
         _ => return reply,
     };
     reply.header("link", format!("<{link}>; rel=\"next\""))
+}
+
+/// As zot answers: an index of what names `subject` as its own, with a link to the next page.
+fn referrers(
+    contents: &Contents,
+    quirks: &Quirks,
+    repository: &str,
+    subject: &str,
+    page: usize,
+    asked: &Asked,
+) -> Reply {
+    let last = asked.query("last").unwrap_or_default();
+    let found: Vec<(&String, &Manifest)> = contents
+        .repositories
+        .get(repository)
+        .into_iter()
+        .flat_map(|found| &found.manifests)
+        .filter(|(digest, manifest)| {
+            manifest.subject().as_deref() == Some(subject) || quirks.false_referrers.contains(digest)
+        })
+        .filter(|(digest, _)| digest.as_str() > last)
+        .collect();
+    let (shown, rest) = found.split_at(page.min(found.len()));
+    let descriptors: Vec<Value> = shown
+        .iter()
+        .map(|(digest, manifest)| {
+            json!({ "mediaType": manifest.media_type, "digest": digest, "size": manifest.bytes.len() })
+        })
+        .collect();
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors });
+    let reply = Reply::new(200).header("content-type", OCI_INDEX).body(index.to_string().into_bytes());
+    match shown.last() {
+        Some((last, _)) if !rest.is_empty() => {
+            reply.header("link", format!("<{}?last={last}>; rel=\"next\"", asked.path))
+        }
+        _ => reply,
+    }
 }
 
 fn manifest(contents: &Contents, quirks: &Quirks, repository: &str, reference: &str, asked: &Asked) -> Reply {
