@@ -20,5 +20,6 @@ mod readme;
 mod record;
 mod refusals;
 mod run;
+mod undo;
 mod unreadable;
 mod untag;
