@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Check that every tag resolves and that everything it needs is there
     Verify(Verify),
+    /// Put back what a run deleted, as long as nothing has been collected since
+    Undo(Undo),
     /// Print a shell function that makes `docker registry-prune` work
     ShellFunction,
 }
@@ -220,6 +222,24 @@ pub(crate) struct Verify {
     /// Repositories and tags to check: `team/*`, `app:v1.*` (default: the whole registry)
     #[arg(value_name = "PATTERN")]
     pub(crate) patterns: Vec<Pattern>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Undo {
+    /// The name that the run's report ended with, or how it begins (default: the latest run of which something can be
+    /// put back)
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// List the recorded runs
+    #[arg(long, conflicts_with_all = ["run", "dry_run"])]
+    pub(crate) list: bool,
+    /// Show what would be put back and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]

@@ -161,7 +161,11 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
             "Not collected: {still_needed} of the removed blobs, which other manifests in the store need (without a tag, or pushed or skipped meanwhile)"
         ));
     }
-    let removed = if swept.sweep.is_some() { eligible.len() } else { 0 };
+    let removed = match &swept.sweep {
+        // The oldest collectors list nothing when they sweep.
+        Some(sweep) => eligible.union(sweep.output.eligible()).cloned().collect(),
+        None => BTreeSet::new(),
+    };
     Ok(Collected {
         container: task.site.container.name.clone(),
         mode: match task.manner {
@@ -169,7 +173,7 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
             Manner::Live => "live",
         },
         marked,
-        swept: removed as u64,
+        swept: removed,
         beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,
         before: None,

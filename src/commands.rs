@@ -5,6 +5,7 @@ mod choose;
 mod ls;
 mod policy;
 mod session;
+mod undo;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -75,6 +76,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
         },
         Command::Ls(ls) => return Box::pin(ls::run(session, ls)).await,
         Command::Verify(verify) => return Box::pin(verify::run(session, verify)).await,
+        Command::Undo(undo) => return Box::pin(undo::run(session, undo)).await,
         Command::ShellFunction => {
             session.ui.data(crate::plugin::shell_function());
             return Ok(0);

@@ -33,6 +33,7 @@ mod signals;
 mod site;
 mod snapshot;
 mod ui;
+mod undo;
 mod verify;
 
 use cli::{Cli, Plugin};

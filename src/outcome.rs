@@ -1,6 +1,6 @@
 //! What became of each step. Partial failure is a result: it never hides what was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::{ByteSize, Digest, Repository, Tag};
@@ -104,7 +104,7 @@ pub(crate) struct Collected {
     pub(crate) mode: &'static str,
     /// Blobs that the collector found in use, and those that it removed.
     pub(crate) marked: u64,
-    pub(crate) swept: u64,
+    pub(crate) swept: BTreeSet<Digest>,
     /// Blobs it removed that the plan did not free: garbage from before.
     pub(crate) beyond_plan: Vec<Digest>,
     /// What differs between the certificate and the sweep.

@@ -60,6 +60,8 @@ pub(crate) struct RepositoryPlan {
     pub(crate) repository: Repository,
     pub(crate) tags: Vec<TagDecision>,
     pub(crate) manifests: Vec<ManifestRemoval>,
+    /// Manifests that stay and lose a tag.
+    pub(crate) untagged: Vec<Untagged>,
     /// Steps of one rank may run together; a rank begins when the one before has ended.
     pub(crate) ranks: Vec<Vec<Step>>,
     /// Bytes that come back from this repository alone: what no kept manifest of the snapshot needs.
@@ -82,6 +84,14 @@ pub(crate) struct ManifestRemoval {
     pub(crate) raw: Arc<[u8]>,
     /// Its config and layers: garbage afterwards, unless something kept needs them.
     pub(crate) blobs: Vec<Digest>,
+}
+
+/// A manifest that stays, with what is needed to put the tag back that leaves it.
+#[derive(Debug, Clone)]
+pub(crate) struct Untagged {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) raw: Arc<[u8]>,
 }
 
 /// Why a manifest goes.
@@ -259,6 +269,7 @@ fn plan_repository(
             TagState::Unreadable(_) => None,
         })
         .collect();
+    let untagged = untagged(view, &lone);
     if !lone.is_empty() {
         ranks.push(untag(lone, snapshot, repository, now));
     }
@@ -301,7 +312,26 @@ fn plan_repository(
             verdict,
         })
         .collect();
-    Ok(RepositoryPlan { repository: repository.clone(), tags, manifests, ranks, freed: ByteSize(0) })
+    Ok(RepositoryPlan {
+        repository: repository.clone(),
+        tags,
+        manifests,
+        untagged,
+        ranks,
+        freed: ByteSize(0),
+    })
+}
+
+fn untagged(view: &RepositoryView, lone: &[(Tag, Option<Digest>)]) -> Vec<Untagged> {
+    let digests: BTreeSet<&Digest> = lone.iter().filter_map(|(_, digest)| digest.as_ref()).collect();
+    let manifests = digests.into_iter().filter_map(|digest| view.manifest(digest));
+    manifests
+        .map(|manifest| Untagged {
+            digest: manifest.digest.clone(),
+            media_type: manifest.media_type.clone(),
+            raw: Arc::clone(&manifest.raw),
+        })
+        .collect()
 }
 
 fn untag(

@@ -13,6 +13,7 @@ pub(crate) mod explain;
 pub(crate) mod json;
 pub(crate) mod listing;
 mod table;
+pub(crate) mod undo;
 
 use table::{columns, count};
 
@@ -22,6 +23,8 @@ const LISTED: usize = 20;
 /// Everything that is known at the end of a run.
 pub(crate) struct Ended<'a> {
     pub(crate) outcome: Option<&'a Outcome>,
+    /// The name of the run, where it deleted anything.
+    pub(crate) run: Option<&'a str>,
     pub(crate) collection: &'a Collection,
     pub(crate) verified: Option<&'a Verified>,
     /// What the plan would free.
@@ -254,6 +257,17 @@ pub(crate) fn ended(ended: &Ended) -> String {
     text
 }
 
+/// How to undo the run; nothing is said where a collection has taken what it deleted.
+pub(crate) fn way_back(ended: &Ended) -> Option<String> {
+    let has_deleted = ended.outcome.is_some_and(Outcome::has_done_anything);
+    match (ended.run, ended.collection) {
+        (Some(run), collection) if has_deleted && !matches!(collection, Collection::Done(_)) => {
+            Some(format!("Put this back with `docker registry undo {run}`"))
+        }
+        _ => None,
+    }
+}
+
 /// Bytes that came back: as measured on the store, never estimated.
 pub(crate) fn reclaimed(collection: &Collection) -> Shown {
     match collection {
@@ -312,7 +326,7 @@ fn collection(collected: &Collected) -> String {
         "Garbage collected in `{}` ({}): {} removed, {} in use\n",
         collected.container,
         collected.mode,
-        count(usize::try_from(collected.swept).unwrap_or(usize::MAX), "blob"),
+        count(collected.swept.len(), "blob"),
         collected.marked
     );
     if !collected.beyond_plan.is_empty() {

@@ -14,7 +14,7 @@ use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snap
 use crate::outcome::{Collection, Outcome};
 use crate::plan::{Plan, RepositoryPlan, Request};
 use crate::policy::review;
-use crate::record;
+use crate::record::{self, Run};
 use crate::reference::{Pattern, Target};
 use crate::registry::Registry;
 use crate::report;
@@ -59,6 +59,12 @@ pub(super) struct Change {
     pub(super) window: cli::Window,
     pub(super) access: cli::Access,
     pub(super) output: cli::Output,
+}
+
+/// What was deleted, and the record that can put it back.
+struct Deleted {
+    outcome: Outcome,
+    run: Run,
 }
 
 /// What remains of a plan when it has been carried out.
@@ -126,8 +132,9 @@ impl Change {
             session.ui.say("Nothing was removed.");
             return Ok(0);
         };
-        let outcome = self.delete(session, &registry, &place, approved, &planned).await?;
+        let deleted = self.delete(session, &registry, &place, approved, &planned).await?;
         let (collection, back) = self.collect(session, &registry, &place, &planned).await;
+        self.mark_collected(session, &planned, &collection);
         let verified = match back {
             Some(registry) => Some(verify(session, &registry, &planned.kept).await),
             None => None,
@@ -135,7 +142,7 @@ impl Change {
         session
             .ui
             .debug(|| format!("{} requests to the registry before the collection", registry.requests()));
-        Ok(self.report(session, &planned, outcome.as_ref(), &collection, verified))
+        Ok(self.report(session, &planned, deleted.as_ref(), &collection, verified))
     }
 
     /// Which images the engine's containers and services use; only asked where rules remove tags.
@@ -259,18 +266,19 @@ impl Change {
         place: &Place,
         approved: Approved,
         planned: &Planned,
-    ) -> anyhow::Result<Option<Outcome>> {
+    ) -> anyhow::Result<Option<Deleted>> {
         if !planned.has_steps {
             return Ok(None);
         }
-        let saved =
-            record::save(approved.plan(), session.settings.state_directory.as_deref(), session.settings.now)?;
-        session.ui.debug(|| format!("saved what is deleted to {}", saved.display()));
+        let directory = session.settings.state_directory.as_deref();
+        let run = record::save(approved.plan(), self.name, directory, session.settings.now)?;
+        session.ui.debug(|| format!("saved what is deleted as the run {}", run.name));
         let site = match place {
             Place::Here(site) => Some(&**site),
             Place::Elsewhere(_) => None,
         };
-        Ok(Some(execute(approved, registry, site, &session.cancel, &session.ui).await))
+        let outcome = execute(approved, registry, site, &session.cancel, &session.ui).await;
+        Ok(Some(Deleted { outcome, run }))
     }
 
     fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {

@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// `plugins.registry.address` of the Docker config.
-    fn configured(&self) -> anyhow::Result<Option<RegistryAddress>> {
+    pub(super) fn configured(&self) -> anyhow::Result<Option<RegistryAddress>> {
         let Some(text) = self.settings.docker_config.plugin_setting("address") else {
             return Ok(None);
         };

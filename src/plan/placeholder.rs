@@ -38,7 +38,7 @@ impl Placeholder {
 }
 
 /// Whether this is a placeholder that an interrupted run left behind.
-pub(super) fn is_one(manifest: &Manifest) -> bool {
+pub(crate) fn is_one(manifest: &Manifest) -> bool {
     manifest.kind == ManifestKind::Index
         && manifest.children.is_empty()
         && manifest.annotations.contains_key(MARK)

@@ -1,6 +1,6 @@
 //! Help and usage laid out as Docker's own: `Usage:  docker registry prune [OPTIONS] [PATTERN...]`.
 
-use clap::Command;
+use clap::{ArgAction, Command};
 
 const OF_A_COMMAND: &str = "Usage:  {usage}\n\n{about}\n\n{all-args}\n";
 const OF_A_GROUP: &str = "Usage:  {usage}\n\n{about}\n\nCommands:\n{subcommands}\n\nRun '{name} COMMAND --help' for more information on a command.\n";
@@ -32,8 +32,13 @@ fn usage(command: &Command, path: &str) -> String {
     }
     for argument in command.get_positionals() {
         let name = argument.get_value_names().and_then(<[_]>::first).map_or("ARG", |name| name.as_str());
-        let first = if argument.is_required_set() { format!("{name} ") } else { String::new() };
-        usage = format!("{usage} {first}[{name}...]");
+        let takes_many = matches!(argument.get_action(), ArgAction::Append);
+        usage = match (argument.is_required_set(), takes_many) {
+            (true, true) => format!("{usage} {name} [{name}...]"),
+            (true, false) => format!("{usage} {name}"),
+            (false, true) => format!("{usage} [{name}...]"),
+            (false, false) => format!("{usage} [{name}]"),
+        };
     }
     usage
 }

@@ -159,7 +159,7 @@ fn help_is_laid_out_like_dockers() {
     };
     let group = help("registry --help");
     assert!(group.starts_with("Usage:  docker registry COMMAND\n\nPrune a private registry"), "{group}");
-    for command in ["prune", "ls", "rm", "gc", "verify", "shell-function"] {
+    for command in ["prune", "ls", "rm", "gc", "verify", "undo", "shell-function"] {
         assert!(group.contains(&format!("\n  {command} ")), "{group}");
     }
     assert!(
@@ -201,7 +201,10 @@ fn completion_answers_in_cobras_format() {
         ["prune\tRemove what no rule keeps, collect the garbage, restart and verify", ":4"]
     );
     assert_eq!(without(&["registry", "pr"]), ["prune", ":4"]);
-    assert_eq!(without(&["registry", ""]), ["prune", "ls", "rm", "gc", "verify", "shell-function", ":4"]);
+    assert_eq!(
+        without(&["registry", ""]),
+        ["prune", "ls", "rm", "gc", "verify", "undo", "shell-function", ":4"]
+    );
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);
     assert_eq!(without(&["registry", "prune", ""]), [":4"], "no flags before a `-`");

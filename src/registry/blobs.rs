@@ -1,12 +1,13 @@
 //! Blobs: small ones are read, large ones only measured.
 
 use reqwest::Method;
+use reqwest::header::{HeaderValue, RANGE};
 
 use super::Registry;
 use super::connect::API_VERSION;
 use super::error::{Error, Kind};
 use super::scope::Scopes;
-use super::transport::Call;
+use super::transport::{Call, Retry};
 use crate::model::{Digest, Repository};
 
 impl Registry {
@@ -46,6 +47,30 @@ impl Registry {
             // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
             (404, _) if answer.header(API_VERSION).is_some() => Ok(None),
             _ => Err(Error::refused(&answer)),
+        }
+    }
+
+    /// Whether the content of a blob is there: its first byte is read. A server that serves on after a collection
+    /// remembers the size of blobs that are gone, and cuts their content off.
+    pub(crate) async fn has_content(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        let mut call = self.blob_call(Method::GET, repository, digest);
+        call.headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        call.retry = Retry::Unserved;
+        call.size_limit = 1;
+        let answer = match self.send(call, &Scopes::repository(repository, &["pull"])).await {
+            Ok(answer) => answer,
+            // Longer than was asked for, from a server that knows no ranges.
+            Err(error) if error.kind() == Kind::Malformed => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        match answer.status.as_u16() {
+            // There is no first byte in an empty blob.
+            416 => Ok(true),
+            200 | 206 => Ok(!answer.body.is_empty() || answer.length() == Some(0)),
+            _ => {
+                let error = Error::refused(&answer);
+                if error.is_absent() { Ok(false) } else { Err(error) }
+            }
         }
     }
 

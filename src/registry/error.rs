@@ -159,6 +159,12 @@ impl Error {
         self.0.kind == Kind::Absent
     }
 
+    /// Whether a manifest was refused because something that it names is not there.
+    pub(crate) fn is_for_missing_parts(&self) -> bool {
+        let codes = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"];
+        self.0.said.iter().any(|said| codes.contains(&said.code.as_str()))
+    }
+
     /// Whether this was a write that may or may not have had its effect: what it was for has to be looked at again. A
     /// DELETE that ends with a fault inside the registry can have removed the manifest and left its tags.
     pub(crate) fn is_effect_unknown(&self) -> bool {

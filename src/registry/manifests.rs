@@ -64,9 +64,14 @@ impl Registry {
         if error.is_absent() { Ok(None) } else { Err(error) }
     }
 
-    /// The digest that `tag` has now; `None` where the registry says there is no such tag.
-    pub(crate) async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Option<Digest>, Error> {
-        let mut call = self.manifest_call(Method::HEAD, repository, tag.into());
+    /// The digest that `reference` has now; `None` where the registry says there is no such manifest.
+    pub(crate) async fn resolve<'a>(
+        &self,
+        repository: &Repository,
+        reference: impl Into<Reference<'a>>,
+    ) -> Result<Option<Digest>, Error> {
+        let reference = reference.into();
+        let mut call = self.manifest_call(Method::HEAD, repository, reference);
         call.headers = accepting_all();
         let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
         match (answer.status.as_u16(), digest_header(&answer)) {
@@ -74,22 +79,22 @@ impl Registry {
             // A HEAD has no body to show whose 404 this is; the registry's own carries its mark.
             (404, _) if answer.header(API_VERSION).is_some() => Ok(None),
             (200 | 404 | 405, _) => {
-                let manifest = self.manifest(repository, tag).await?;
+                let manifest = self.manifest(repository, reference).await?;
                 Ok(manifest.map(|manifest| manifest.digest))
             }
             _ => Err(Error::refused(&answer)),
         }
     }
 
-    /// Puts `body` under `tag`. Never sent twice.
-    pub(crate) async fn put_manifest(
+    /// Puts `body` under a tag or its own digest. Never sent twice.
+    pub(crate) async fn put_manifest<'a>(
         &self,
         repository: &Repository,
-        tag: &Tag,
+        reference: impl Into<Reference<'a>>,
         media_type: &str,
         body: &[u8],
     ) -> Result<(), Error> {
-        let mut call = self.manifest_call(Method::PUT, repository, tag.into());
+        let mut call = self.manifest_call(Method::PUT, repository, reference.into());
         call.retry = Retry::Never;
         call.body = body.to_vec();
         let Ok(content_type) = HeaderValue::from_str(media_type) else {

@@ -54,6 +54,7 @@ pub(crate) fn run(command: &str, registry: &str, plan: Value, ended: Option<&End
     document.insert("registry".to_owned(), json!(registry));
     document.insert("plan".to_owned(), plan);
     if let Some(ended) = ended {
+        document.insert("run".to_owned(), json!(ended.run));
         document.insert("outcome".to_owned(), ended.outcome.map_or(Value::Null, outcome));
         document.insert("collection".to_owned(), collection(ended.collection));
         document.insert("verification".to_owned(), ended.verified.map_or(Value::Null, verification));
@@ -99,7 +100,7 @@ fn collection(collection: &Collection) -> Value {
             "container": collected.container,
             "mode": collected.mode,
             "blobsInUse": collected.marked,
-            "blobsRemoved": collected.swept,
+            "blobsRemoved": collected.swept.len(),
             "blobsBeyondPlan": collected.beyond_plan,
             "remarks": collected.remarks,
             "storeBytesBefore": collected.before,

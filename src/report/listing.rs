@@ -91,24 +91,25 @@ impl Listing<'_> {
         })
     }
 
-    /// How long ago, as `docker images` says it.
     fn age(&self, created: &Created) -> String {
-        let Some(at) = created.at() else {
-            return "-".to_owned();
-        };
-        let seconds = (self.now.as_second() - at.as_second()).max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match () {
-            () if seconds < 60 => "Less than a minute ago".to_owned(),
-            () if minutes == 1 => "About a minute ago".to_owned(),
-            () if minutes < 60 => format!("{minutes} minutes ago"),
-            () if hours == 1 => "About an hour ago".to_owned(),
-            () if hours < 48 => format!("{hours} hours ago"),
-            () if days < 14 => format!("{days} days ago"),
-            () if days < 60 => format!("{} weeks ago", days / 7),
-            () if days < 730 => format!("{} months ago", days / 30),
-            () => format!("{} years ago", days / 365),
-        }
+        created.at().map_or_else(|| "-".to_owned(), |at| ago(at, self.now))
+    }
+}
+
+/// How long ago, as `docker images` says it.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = (now.as_second() - at.as_second()).max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match () {
+        () if seconds < 60 => "Less than a minute ago".to_owned(),
+        () if minutes == 1 => "About a minute ago".to_owned(),
+        () if minutes < 60 => format!("{minutes} minutes ago"),
+        () if hours == 1 => "About an hour ago".to_owned(),
+        () if hours < 48 => format!("{hours} hours ago"),
+        () if days < 14 => format!("{days} days ago"),
+        () if days < 60 => format!("{} weeks ago", days / 7),
+        () if days < 730 => format!("{} months ago", days / 30),
+        () => format!("{} years ago", days / 365),
     }
 }
 

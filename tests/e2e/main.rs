@@ -19,3 +19,4 @@ mod service;
 mod story;
 mod support;
 mod tags;
+mod undo;

@@ -40,6 +40,7 @@ fn the_document_of_a_run_has_the_numbers_of_the_text() {
     assert_eq!(run["version"], 1);
     assert_eq!(run["command"], "prune");
     assert_eq!(run["exitCode"], 0);
+    assert!(run["run"].is_string(), "{document}");
     assert_eq!(run["collection"], json!({ "state": "not-asked" }));
     let plan = &run["plan"];
     let freed = number(&plan["reclaimableBytes"]);

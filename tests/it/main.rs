@@ -22,5 +22,6 @@ mod readme;
 mod record;
 mod refusals;
 mod run;
+mod undo;
 mod unreadable;
 mod untag;

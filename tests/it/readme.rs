@@ -139,3 +139,25 @@ fn every_example_of_the_chapter_on_rules_prints_what_it_says() {
     assert!(number >= 5, "only {number} examples were found");
     assert_eq!(fake.changes(), [""; 0]);
 }
+
+#[test]
+fn a_deletion_is_undone_as_the_chapter_on_it_shows() {
+    let fake = registry();
+    let host = fake.host();
+    let tool = home(&host);
+    let block = blocks("How a deletion is undone").remove(0);
+    let name = |text: &str| {
+        let (_, name) = text.split_once("docker registry undo ").expect("the report names the run");
+        name.split('`').next().unwrap_or_default().to_owned()
+    };
+    let mut run = String::new();
+    for example in examples(&block.text) {
+        let answer = tool.shell(&format!("{} 2>&1", example.command.replace(ADDRESS, &host))).exits(0);
+        if run.is_empty() {
+            run = name(&answer.stdout);
+        }
+        let printed = answer.stdout.replace(&host, ADDRESS).replace(&run, &name(&block.text));
+        assert_eq!(printed, example.output, "{answer}");
+    }
+    assert!(fake.tags("shop/site").contains(&"v1.0.0".to_owned()));
+}

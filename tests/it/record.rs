@@ -72,12 +72,13 @@ fn the_record_is_complete_before_the_first_change() {
         assert_eq!(digest_of(&content), digest, "the content is not that of its digest");
         let inside: Value = serde_json::from_slice(&content).expect("a manifest");
         assert_eq!(inside["mediaType"], manifest["mediaType"]);
+        assert_eq!(manifest["stays"] == json!(true), digest == world.kept, "{manifest}");
         saved.push(digest.to_owned());
     }
-    let mut gone = [world.old, world.index, world.part];
+    let mut needed = [world.old, world.index, world.part, world.kept];
     saved.sort();
-    gone.sort();
-    assert_eq!(saved, gone);
+    needed.sort();
+    assert_eq!(saved, needed);
 }
 
 #[test]
@@ -132,4 +133,53 @@ fn nothing_is_deleted_that_could_not_be_saved() {
         assert_eq!(world.fake.changes(), [""; 0]);
         assert_eq!(world.fake.tags("app"), ["alias", "kept", "multi", "old"]);
     }
+}
+
+#[test]
+fn old_records_go_and_the_one_just_written_stays() {
+    let world = world();
+    let tool = Tool::new();
+    fs::create_dir_all(tool.runs()).expect("make the folder");
+    let file = |name: &str, mebibytes: u64| {
+        let file = fs::File::create(tool.runs().join(name)).expect("make a file");
+        file.set_len(mebibytes << 20).expect("make it large");
+    };
+    file("20200101T000000Z.json", 0);
+    file("not-a-run.json", 0);
+    file("notes.txt", 100);
+    let names = || {
+        let names =
+            fs::read_dir(tool.runs()).expect("the folder").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().expect("text")).collect();
+        names.sort();
+        names
+    };
+    let _ = tool.on(&world.fake, &["rm", "--force", "app:old"]).exits(0);
+    let first = names()[0].clone();
+    assert_eq!(names(), [first.as_str(), "not-a-run.json", "notes.txt"]);
+
+    // Runs of tomorrow: a clock that was set back. The oldest go until the rest fits.
+    for (name, mebibytes) in [("20990103T000000Z", 40), ("20990102T000000Z", 30), ("20990101T000000Z", 1)] {
+        file(&format!("{name}.json"), mebibytes);
+    }
+    let _ = tool.on(&world.fake, &["rm", "--force", "app:multi"]).exits(0);
+    let left = names();
+    let second = left.iter().find(|name| name.starts_with("202") && **name != first).expect("the new record");
+    assert_eq!(left, [second.as_str(), "20990103T000000Z.json", "not-a-run.json", "notes.txt"]);
+}
+
+#[test]
+fn runs_of_the_same_second_have_names_of_their_own() {
+    let world = world();
+    let tool = Tool::new();
+    let names: std::collections::BTreeSet<String> = ["app:old", "app:multi", "app:alias"]
+        .into_iter()
+        .map(|reference| {
+            let answer = tool.on(&world.fake, &["rm", "--force", "--format", "json", reference]).exits(0);
+            answer.json()["run"].as_str().expect("a name").to_owned()
+        })
+        .collect();
+    assert_eq!(names.len(), 3);
+    let listed = tool.run(&["undo", "--list"]).exits(0).stdout;
+    assert_eq!(listed.lines().count(), 4, "{listed}");
 }

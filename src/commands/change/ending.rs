@@ -4,11 +4,13 @@ use crate::cli::Format;
 use crate::error::{self, Kind};
 use crate::model::Holdings;
 use crate::outcome::{Collection, Outcome, Verified};
+use crate::record;
 use crate::registry::Registry;
 use crate::report::{self, Ended};
+use crate::undo::Sweep;
 use crate::verify;
 
-use super::{Change, Planned};
+use super::{Change, Deleted, Planned};
 use crate::commands::Session;
 use crate::commands::verify::DIFFERS;
 
@@ -25,11 +27,21 @@ pub(super) async fn verify(
 }
 
 impl Change {
+    /// What a collection took cannot be put back: the records of earlier runs say so from now on.
+    pub(super) fn mark_collected(&self, session: &Session, planned: &Planned, collection: &Collection) {
+        let Collection::Done(collected) = collection else { return };
+        let directory = session.settings.state_directory.as_deref();
+        let sweep = Sweep { at: session.settings.now, by: self.name.to_owned() };
+        for error in record::mark_collected(directory, &planned.registry, &collected.swept, &sweep) {
+            session.ui.warn(&format!("{error:#}."));
+        }
+    }
+
     pub(super) fn report(
         &self,
         session: &Session,
         planned: &Planned,
-        outcome: Option<&Outcome>,
+        deleted: Option<&Deleted>,
         collection: &Collection,
         verified: Option<anyhow::Result<Verified>>,
     ) -> u8 {
@@ -38,7 +50,13 @@ impl Change {
             Some(Err(error)) => (None, Some(error.context("what was kept could not be verified"))),
             None => (None, None),
         };
-        let ended = Ended { outcome, collection, verified: verified.as_ref(), freed: planned.freed };
+        let ended = Ended {
+            outcome: deleted.map(|deleted| &deleted.outcome),
+            run: deleted.map(|deleted| deleted.run.name.as_str()),
+            collection,
+            verified: verified.as_ref(),
+            freed: planned.freed,
+        };
         let failure = match collection {
             Collection::Failed(error) => Some(error),
             _ => unverified.as_ref(),
@@ -51,7 +69,12 @@ impl Change {
                     report::json::run(self.name, host, planned.document.clone(), Some(&ended), exit_code);
                 session.ui.data(&format!("{document:#}\n"));
             }
-            Format::Table => session.ui.data(&report::ended(&ended)),
+            Format::Table => {
+                session.ui.data(&report::ended(&ended));
+                if let Some(sentence) = report::way_back(&ended) {
+                    session.ui.say(&sentence);
+                }
+            }
         }
         if let Some(error) = failure {
             session.ui.error(error);
@@ -94,7 +117,8 @@ mod tests {
     }
 
     fn code(outcome: Option<&Outcome>, failure: Option<Kind>) -> u8 {
-        let ended = Ended { outcome, collection: &Collection::NotAsked, verified: None, freed: ByteSize(0) };
+        let collection = &Collection::NotAsked;
+        let ended = Ended { outcome, run: None, collection, verified: None, freed: ByteSize(0) };
         let failure = failure.map(|kind| Failure::new(kind, "why").into());
         exit_code(&ended, failure.as_ref(), false)
     }
