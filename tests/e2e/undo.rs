@@ -78,9 +78,20 @@ fn what_a_prune_without_a_collection_removed_comes_back_through_docker() {
     }
     let tool = Tool::through(&docker_commands()[0]);
     let everything = registry.reference("app:*");
-    tool.run(&["prune", "--no-gc", "--force", "--keep", "1", &everything])
-        .success()
-        .says("docker registry undo");
+    tool.run(&[
+        "prune",
+        "--min-age",
+        "none",
+        "--max-delete",
+        "100%",
+        "--no-gc",
+        "--force",
+        "--keep",
+        "1",
+        &everything,
+    ])
+    .success()
+    .says("docker registry undo");
     assert_eq!(registry.client.tags("app"), ["3"]);
     tool.run(&["undo", "--list"]).success().says("can be put back").says("prune");
     tool.run(&["undo"]).success().says("Put back 2 tags and 2 manifests");
