@@ -46,6 +46,11 @@ impl Options {
         self
     }
 
+    pub(crate) fn network(mut self, name: &str) -> Self {
+        self.arguments.push(format!("--network={name}"));
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
