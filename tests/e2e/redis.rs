@@ -140,13 +140,13 @@ fn a_redis_that_cannot_be_spoken_to_is_told_before_anything_is_changed() {
     };
     redis.says(&["config", "set", "requirepass", "another"]);
     refuses("NOAUTH");
-    docker_says(["stop", "--time", "0", &redis.name]);
+    redis.says(&["-a", "another", "config", "set", "port", "0"]);
     refuses("nc:");
     let changed = registry.requests().into_iter().skip(asked).any(|access| access.changes());
     assert!(!changed, "a change was attempted");
     assert_eq!(registry.blob_count(), 6);
 
-    docker_says(["start", &redis.name]);
+    docker_says(["restart", "--time", "0", &redis.name]);
     registry.assert_pulls("app", ["gone", "kept"]);
 }
 
@@ -160,13 +160,13 @@ fn what_cannot_be_forgotten_any_more_is_not_collected() {
     with_two_images(&registry, "redis goes away");
     let answer = Tool::standalone()
         .run_on_terminal(&["rm", "--gc", &registry.reference("app:gone")], "y\n", || {
-            docker_says(["stop", "--time", "0", &redis.name]);
+            redis.refuse_connections();
         })
         .exits(3)
         .says("nothing is collected");
     assert!(registry.is_running(), "{answer}");
     assert_eq!(registry.blob_count(), 6, "{answer}");
-    docker_says(["start", &redis.name]);
+    docker_says(["restart", "--time", "0", &redis.name]);
     registry.wait_until_it_answers();
 
     let gone = registry.client.tags("app");
@@ -189,7 +189,7 @@ fn a_redis_lost_within_the_window_leaves_the_registry_in_service() {
     let tool = Tool::standalone();
     let mut run = tool.start(&["rm", "--gc", "--force", &reference]);
     eventually("the registry is stopped for the collection", || !registry.is_running() || run.has_ended());
-    docker_says(["kill", &redis.name]);
+    redis.refuse_connections();
     let answer = run.wait().exits(3);
     assert!(registry.is_running(), "{answer}");
     let is_swept = !registry.has_blob(&gone.manifest.digest);

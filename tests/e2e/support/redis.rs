@@ -9,7 +9,8 @@ use super::answer::Answer;
 use super::engine::{docker, docker_says};
 use super::registry::{Options, eventually};
 
-/// What the registry calls it: a name that leads somewhere on their network only.
+/// What the registry calls it: a name of its own hosts file. An engine that leaves a swarm, as another test has it do,
+/// forgets the names of all networks.
 const ALIAS: &str = "cache";
 
 static SERIAL: AtomicU16 = AtomicU16::new(0);
@@ -17,6 +18,7 @@ static SERIAL: AtomicU16 = AtomicU16::new(0);
 /// Declared before the registry that uses it, it goes away after it.
 pub(crate) struct Redis {
     pub(crate) name: String,
+    address: String,
     password: Option<String>,
 }
 
@@ -35,11 +37,12 @@ impl Redis {
     fn run(password: Option<&str>) -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("drp-e2e-redis-{}-{serial}", process::id());
-        let redis = Self { name, password: password.map(ToOwned::to_owned) };
-        let name = &redis.name;
-        docker_says(["network", "create", name]);
-        let server =
-            ["run", "--detach", "--name", name, "--network", name, "--network-alias", ALIAS, image()];
+        let network = format!("10.{}.{serial}", 50 + process::id() % 200);
+        let (subnet, address) = (format!("{network}.0/24"), format!("{network}.100"));
+        let redis = Self { name, address, password: password.map(ToOwned::to_owned) };
+        let (name, address) = (&redis.name, &redis.address);
+        docker_says(["network", "create", "--subnet", &subnet, name]);
+        let server = ["run", "--detach", "--name", name, "--network", name, "--ip", address, image()];
         let login = password.into_iter().flat_map(|password| ["--requirepass", password]);
         docker_says(server.into_iter().chain(login));
         eventually("redis answers", || redis.answer(&["ping"]).stdout.trim() == "PONG");
@@ -49,7 +52,7 @@ impl Redis {
     /// A registry whose blobs are remembered here.
     pub(crate) fn registry(&self) -> Options {
         let options = Options::default()
-            .network(&self.name)
+            .network(&self.name, &format!("{ALIAS}:{}", self.address))
             .env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "redis")
             .env("REGISTRY_REDIS_ADDR", &format!("{ALIAS}:6379"));
         match &self.password {
@@ -69,6 +72,12 @@ impl Redis {
     #[track_caller]
     pub(crate) fn says(&self, words: &[&str]) -> String {
         self.answer(words).success().stdout.trim_end().to_owned()
+    }
+
+    /// From now on; those that are open stay so, else the registry would take long to notice.
+    #[track_caller]
+    pub(crate) fn refuse_connections(&self) {
+        assert_eq!(self.says(&["config", "set", "port", "0"]), "OK");
     }
 
     /// Whether a blob is remembered, in a database.

@@ -46,8 +46,9 @@ impl Options {
         self
     }
 
-    pub(crate) fn network(mut self, name: &str) -> Self {
-        self.arguments.push(format!("--network={name}"));
+    /// On a network, with an entry in the hosts file.
+    pub(crate) fn network(mut self, name: &str, host: &str) -> Self {
+        self.arguments.extend([format!("--network={name}"), format!("--add-host={host}")]);
         self
     }
 
