@@ -68,6 +68,9 @@ pub(crate) async fn collect<R>(
         Err(error) => return (Collection::Failed(error), None),
     };
     drop(progress);
+    if let Some(Err(error)) = &maintained.forgotten {
+        ui.error(error);
+    }
     let restored = match maintained.restored {
         Ok(restored) => restored,
         Err(down) => {
@@ -104,8 +107,9 @@ pub(crate) async fn collect<R>(
     };
     let interruption = (!restored.interruption.is_zero()).then(|| restored.interruption + asked.elapsed());
     let after = task.site.size().await;
+    let forgotten = maintained.forgotten.map(|forgotten| forgotten.map_err(|error| error.to_string()));
     let collection = match report(task, &swept) {
-        Ok(collected) => Collection::Done(Collected { before, after, interruption, ..collected }),
+        Ok(collected) => Collection::Done(Collected { before, after, interruption, forgotten, ..collected }),
         Err(error) => Collection::Failed(error),
     };
     (collection, Some(registry))
@@ -179,5 +183,6 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
         before: None,
         after: None,
         interruption: None,
+        forgotten: None,
     })
 }

@@ -34,6 +34,7 @@ mod lifecycle;
 mod output;
 mod owner;
 mod recover;
+mod redis;
 mod tags;
 mod window;
 

@@ -114,4 +114,13 @@ pub(crate) struct Collected {
     pub(crate) after: Option<ByteSize>,
     /// How long the registry did not answer.
     pub(crate) interruption: Option<Duration>,
+    /// Keys removed from a cache that outlives the registry, or why it still remembers what was swept.
+    pub(crate) forgotten: Option<Result<u64, String>>,
+}
+
+impl Collection {
+    /// Whether pushes can be damaged by what a cache remembers.
+    pub(crate) fn is_remembered(&self) -> bool {
+        matches!(self, Self::Done(Collected { forgotten: Some(Err(_)), .. }))
+    }
 }

@@ -336,6 +336,16 @@ fn collection(collected: &Collected) -> String {
     for remark in &collected.remarks {
         let _ = writeln!(text, "{remark}");
     }
+    match &collected.forgotten {
+        Some(Ok(keys)) => {
+            let keys = count(usize::try_from(*keys).unwrap_or(usize::MAX), "key");
+            let _ = writeln!(text, "{keys} of the blob cache in redis removed");
+        }
+        Some(Err(why)) => {
+            let _ = writeln!(text, "DAMAGED {why}");
+        }
+        None => {}
+    }
     if let Some(interruption) = collected.interruption {
         let _ = writeln!(text, "The registry was out of service for {:.1}s", interruption.as_secs_f64());
     }

@@ -131,6 +131,7 @@ impl Session {
     pub(crate) async fn put_right(&self, engine: &Engine) -> anyhow::Result<BTreeMap<String, Busy>> {
         let recovered = self.unless_cancelled(engine.recover()).await?;
         recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
+        recovered.warnings.iter().for_each(|warning| self.ui.error(warning));
         self.has_recovered.set(self.has_recovered.get() || !recovered.done.is_empty());
         Ok(recovered.at_work)
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use yaml_rust2::{ScanError, Yaml, YamlLoader};
 
 use super::container::Environment;
+use super::redis::Server;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreConfiguration {
@@ -17,8 +18,8 @@ pub(crate) struct StoreConfiguration {
     pub(crate) is_read_only: bool,
     /// The upstream of a pull-through cache.
     pub(crate) proxies: Option<String>,
-    /// Where blob descriptors are remembered: `inmemory`, `redis`. Redis outlives a restart.
-    pub(crate) cache: Option<String>,
+    /// The redis in which blobs are remembered, or why it cannot be spoken to. `None`: the memory ends with the process.
+    pub(crate) redis: Option<Result<Server, String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +47,15 @@ impl StoreConfiguration {
             None => Value::Null,
         };
         let at = |path: &[&str]| path.iter().try_fold(&storage, |value, key| value.get(key));
+        // `layerinfo` is its older name.
         let cache = at(&["cache", "blobdescriptor"]).or_else(|| at(&["cache", "layerinfo"]));
+        let is_redis = text(cache).is_some_and(|kind| kind.eq_ignore_ascii_case("redis"));
         Ok(Self {
             driver: driver(&storage),
             deletes_enabled: at(&["delete", "enabled"]).map(is_on),
             is_read_only: at(&["maintenance", "readonly", "enabled"]).is_some_and(is_on),
             proxies: text(configuration.pointer("/proxy/remoteurl")),
-            cache: text(cache),
+            redis: is_redis.then(|| Server::parse(configuration.get("redis"))),
         })
     }
 }
@@ -115,13 +118,18 @@ fn overlay(configuration: &mut Value, environment: &Environment) {
     let mut overrides: Vec<(&str, &str)> = environment
         .pairs()
         .filter_map(|(name, value)| Some((name.strip_prefix("REGISTRY_")?, value)))
-        .filter(|(name, _)| name.starts_with("STORAGE") || name.starts_with("PROXY"))
+        .filter(|(name, _)| ["STORAGE", "PROXY", "REDIS"].iter().any(|section| name.starts_with(section)))
         // The registry ignores names below this one, or does not start with them: the value must be a map.
         .filter(|(name, _)| !name.starts_with("STORAGE_MAINTENANCE_READONLY_"))
         .collect();
     overrides.sort_unstable();
     for (name, value) in overrides {
-        let value = read_yaml(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        let value = match read_yaml(value) {
+            // `0123` is a password rather than a number.
+            Ok(Value::Number(number)) if number.to_string() != value.trim() => value.into(),
+            Ok(value) => value,
+            Err(_) => value.into(),
+        };
         set(configuration, &name.split('_').collect::<Vec<_>>(), value);
     }
 }
@@ -133,6 +141,12 @@ fn set(target: &mut Value, path: &[&str], value: Value) {
     };
     if let Value::String(name) = target {
         *target = Value::Object(Map::from_iter([(name.clone(), Value::Null)]));
+    }
+    if let Value::Array(items) = target
+        && name.parse::<usize>().is_ok()
+    {
+        let numbered = items.drain(..).enumerate().map(|(number, item)| (number.to_string(), item));
+        *target = Value::Object(numbered.collect());
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -149,6 +163,8 @@ fn set(target: &mut Value, path: &[&str], value: Value) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const OFFICIAL_2: &str = "version: 0.1
@@ -180,6 +196,45 @@ health:
         Driver::Filesystem { root: root.to_owned() }
     }
 
+    fn server(section: &Value) -> Server {
+        Server::parse(Some(section)).unwrap()
+    }
+
+    #[test]
+    fn the_redis_that_remembers_blobs_is_read_from_file_and_environment() {
+        let file = OFFICIAL_2.replace("inmemory", "redis")
+            + "redis:\n  addr: cache:6379\n  password: geheim\n  db: 3\n  pool:\n    maxidle: 16\n";
+        let from_file = json!({ "addr": "cache:6379", "password": "geheim", "db": 3 });
+        let third = file.replace("addr: cache:6379", "addrs: [cache:6379]");
+        let by_old_name = file.replace("blobdescriptor", "layerinfo");
+        for (file, environment, expected) in [
+            (&file, [].as_slice(), from_file.clone()),
+            (&third, &[], from_file.clone()),
+            (&by_old_name, &[], from_file),
+            (
+                &file,
+                &["REGISTRY_REDIS_PASSWORD=0123", "REGISTRY_REDIS_DB=0"],
+                json!({ "addr": "cache:6379", "password": "0123" }),
+            ),
+            (
+                &third,
+                &["REGISTRY_REDIS_ADDRS=[other:7000]", "REGISTRY_REDIS_USERNAME=u"],
+                json!({ "addr": "other:7000", "username": "u", "password": "geheim", "db": 3 }),
+            ),
+            (
+                &third,
+                &["REGISTRY_REDIS_ADDRS_0=other:7000", "REGISTRY_REDIS={}"],
+                json!({ "addr": "other:7000" }),
+            ),
+        ] {
+            assert_eq!(parse(file, environment).redis, Some(Ok(server(&expected))), "{environment:?}");
+        }
+        let unused = OFFICIAL_2.to_owned() + "redis:\n  addr: cache:6379\n";
+        assert_eq!(parse(&unused, &["REGISTRY_REDIS_DB=1"]).redis, None);
+        let several = parse(&third, &["REGISTRY_REDIS_ADDRS_1=other:7000"]).redis;
+        assert!(several.unwrap().unwrap_err().contains("several addresses"));
+    }
+
     #[test]
     fn the_official_file_is_read() {
         assert_eq!(
@@ -189,7 +244,7 @@ health:
                 deletes_enabled: None,
                 is_read_only: false,
                 proxies: None,
-                cache: Some("inmemory".to_owned()),
+                redis: None,
             }
         );
         let third = OFFICIAL_2.replace(
@@ -211,6 +266,7 @@ health:
                 "REGISTRY_PROXY_REMOTEURL=https://registry-1.docker.io",
                 "REGISTRY_STORAGE_MAINTENANCE_READONLY={\"enabled\":true}",
                 "REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR=redis",
+                "REGISTRY_REDIS_ADDR=redis:6379",
             ],
         );
         assert_eq!(
@@ -220,7 +276,7 @@ health:
                 deletes_enabled: Some(true),
                 is_read_only: true,
                 proxies: Some("https://registry-1.docker.io".to_owned()),
-                cache: Some("redis".to_owned()),
+                redis: Some(Ok(server(&json!({ "addr": "redis:6379" })))),
             }
         );
     }

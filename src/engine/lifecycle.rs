@@ -68,11 +68,20 @@ impl Engine {
         Err(left_down(name, &reason).hint(format!("`docker start {name}` starts it again")))
     }
 
-    /// After a sweep. A process that somebody started meanwhile remembers blobs that are gone: it must not go on.
-    pub(super) async fn start_afresh(&self, name: &str, container: &str) -> Result<(), Failure> {
-        if self.is_running(container).await.unwrap_or(false)
-            && let Err(error) = self.stop(container).await
-        {
+    /// After a sweep. A process that somebody started meanwhile remembers blobs that are gone: it must not go on, and
+    /// what it may have written down elsewhere is forgotten once it has ended.
+    pub(super) async fn start_afresh(
+        &self,
+        name: &str,
+        container: &str,
+        forget: impl AsyncFnOnce(),
+    ) -> Result<(), Failure> {
+        if !self.is_running(container).await.unwrap_or(false) {
+            return self.start_again(name, container).await;
+        }
+        let stopped = self.stop(container).await;
+        forget().await;
+        if let Err(error) = stopped {
             return Err(Failure::failed(format!(
                 "the container `{name}`, started by somebody during the collection, could not be restarted: {error:#}"
             ))

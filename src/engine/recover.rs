@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Engine;
 use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
+use super::{Certainty, Engine, RegistryContainer, redis};
 use crate::error::Failure;
 
 /// Between making the collectors and stopping the registry lie moments; this allows for a slow engine.
@@ -50,6 +50,8 @@ struct RegistryTrace {
 pub(crate) struct Recovered {
     /// What was put right, in sentences.
     pub(crate) done: Vec<String>,
+    /// What could not be.
+    pub(crate) warnings: Vec<anyhow::Error>,
     /// Runs that are at work, by the id of the registry's container.
     pub(crate) at_work: BTreeMap<String, Busy>,
 }
@@ -99,7 +101,8 @@ impl Engine {
                 // Its run has put everything back itself meanwhile.
                 None => {}
                 Some(now) if verdict != Verdict::AtWork && now == leftover => {
-                    recovered.done.push(self.put_right(registry, leftover).await?);
+                    let done = self.put_right(registry, leftover, &mut recovered.warnings).await?;
+                    recovered.done.push(done);
                 }
                 Some(_) => {
                     let ports = leftover.registry.as_ref().map_or_else(Vec::new, |found| found.ports.clone());
@@ -111,7 +114,18 @@ impl Engine {
         Ok(recovered)
     }
 
-    async fn put_right(&self, registry: &str, leftover: &Leftover) -> Result<String> {
+    async fn put_right(
+        &self,
+        registry: &str,
+        leftover: &Leftover,
+        warnings: &mut Vec<anyhow::Error>,
+    ) -> Result<String> {
+        // While nothing runs nothing is remembered anew, so this may come first, and the journal is there until it is done.
+        if let Some(found) = leftover.registry.as_ref().filter(|found| !found.is_running)
+            && leftover.has_swept()
+        {
+            warnings.extend(self.forget_swept(&found.name, registry).await.err());
+        }
         for collector in &leftover.collectors {
             self.remove_collector(&collector.name).await?;
         }
@@ -121,7 +135,8 @@ impl Engine {
                 format!("An interrupted collection had left `{}` stopped: it was started again.", found.name)
             }
             Some(found) if found.is_running && leftover.has_swept() => {
-                self.start_afresh(&found.name, registry).await?;
+                let forget = async || warnings.extend(self.forget_swept(&found.name, registry).await.err());
+                self.start_afresh(&found.name, registry, forget).await?;
                 format!(
                     "`{}` was started while an interrupted collection swept: it was restarted.",
                     found.name
@@ -132,6 +147,22 @@ impl Engine {
             }
             None => "The containers of a collection whose registry is gone were removed.".to_owned(),
         })
+    }
+
+    /// What an interrupted sweep removed is forgotten by a cache that outlives the registry too.
+    async fn forget_swept(&self, name: &str, registry: &str) -> Result<()> {
+        let known = async {
+            let found = self.inspect(registry).await?.context("the container is gone")?;
+            let container = RegistryContainer::from_engine(found, String::new(), Certainty::Sure);
+            self.store_configuration(&container).await
+        };
+        let redis = match known.await {
+            Ok(store) => store.redis,
+            Err(error) => Some(Err(format!("{error:#}"))),
+        };
+        let Some(redis) = redis else { return Ok(()) };
+        let forgotten = self.forget(registry, &redis).await;
+        forgotten.map(|_| ()).map_err(|error| redis::still_remembers(name, &redis, &error))
     }
 
     async fn leftovers(&self) -> Result<BTreeMap<String, Leftover>> {

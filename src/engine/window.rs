@@ -16,6 +16,7 @@ use super::collector::{Collectors, LOG_LEVEL, Mode};
 use super::configuration::{Driver, StoreConfiguration};
 use super::find::looks_like_registry;
 use super::lifecycle::left_down;
+use super::redis::{self, Server};
 use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
@@ -35,6 +36,8 @@ pub(crate) enum Manner {
 pub(crate) struct Maintained<T> {
     pub(crate) result: Result<T>,
     pub(crate) restored: Result<Restored>,
+    /// How many keys of a cache that outlives the registry were removed; `None` where there is none, or no sweep.
+    pub(crate) forgotten: Option<Result<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +55,30 @@ pub(crate) struct Window<'a> {
     /// `None`: live.
     collectors: Option<&'a Collectors>,
     has_swept: Cell<bool>,
+    redis: Option<&'a Result<Server, String>>,
+    forgotten: Cell<u64>,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    fn new(
+        engine: &'a Engine,
+        registry: &'a RegistryContainer,
+        store: &'a StoreConfiguration,
+        cancel: &'a Cancel,
+        collectors: Option<&'a Collectors>,
+    ) -> Self {
+        let redis = store.redis.as_ref();
+        let (has_swept, forgotten) = (Cell::new(false), Cell::new(0));
+        Self { engine, registry, cancel, collectors, has_swept, redis, forgotten }
+    }
+
     pub(crate) async fn collect(&self, mode: Mode) -> Result<CollectorRun> {
         if self.cancel.is_cancelled() {
             return Err(interrupted());
+        }
+        // What could not be forgotten is not swept.
+        if mode == Mode::Real {
+            self.forget().await.map_err(|error| redis::not_collected(&self.registry.name, &error))?;
         }
         self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
         match self.collectors {
@@ -69,6 +90,25 @@ impl Window<'_> {
             }
             None => self.collect_live(mode).await,
         }
+    }
+
+    async fn forget(&self) -> Result<()> {
+        if let Some(redis) = self.redis {
+            let removed = self.engine.forget(&self.registry.id, redis).await?;
+            self.forgotten.set(self.forgotten.get() + removed);
+        }
+        Ok(())
+    }
+
+    /// Between the sweep and the start, once more: somebody may have started the registry meanwhile, and live it ran all
+    /// the time.
+    async fn forget_swept(&self) -> Option<Result<u64>> {
+        let redis = self.redis.filter(|_| self.has_swept.get())?;
+        let forgotten = caught(self.forget()).await;
+        Some(match forgotten {
+            Ok(()) => Ok(self.forgotten.get()),
+            Err(error) => Err(redis::still_remembers(&self.registry.name, redis, &error)),
+        })
     }
 
     /// Nobody may write while a collector looks: not even a registry that somebody else has started.
@@ -114,7 +154,7 @@ impl Engine {
         }
         match manner {
             Manner::Stopped => self.while_stopped(registry, store, cancel, work).await,
-            Manner::Live => Ok(self.while_live(registry, cancel, work).await),
+            Manner::Live => Ok(self.while_live(registry, store, cancel, work).await),
         }
     }
 
@@ -142,7 +182,8 @@ impl Engine {
             .into());
         }
         self.refuse_other_writers(registry, store).await?;
-        self.refuse_hazards(registry, store).await
+        self.refuse_hazards(registry, store).await?;
+        self.refuse_unreachable_cache(registry, store).await
     }
 
     async fn while_stopped<T>(
@@ -153,13 +194,7 @@ impl Engine {
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
         let collectors = Collectors::create(self, registry, store).await?;
-        let window = Window {
-            engine: self,
-            registry,
-            cancel,
-            collectors: Some(&collectors),
-            has_swept: Cell::new(false),
-        };
+        let window = Window::new(self, registry, store, cancel, Some(&collectors));
         // The bracket opens before the request to stop is sent: its answer may be lost while it takes effect.
         let opened = Instant::now();
         let result = caught(async {
@@ -167,24 +202,31 @@ impl Engine {
             work(&window).await
         })
         .await;
-        let restored = self.put_back(registry, &collectors, window.has_swept.get()).await;
+        let mut forgotten = None;
+        let restored = self.put_back(&window, &collectors, &mut forgotten).await;
         let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
-        Ok(Maintained { result, restored: restored.map_err(Into::into) })
+        Ok(Maintained { result, restored: restored.map_err(Into::into), forgotten })
     }
 
-    /// No collector may be at work when the registry starts, so they go first.
+    /// No collector may be at work when the registry starts, so they go first; but they are the journal of what is to be
+    /// forgotten, so they stay until that is done. While nothing serves nothing is remembered anew.
     async fn put_back(
         &self,
-        registry: &RegistryContainer,
+        window: &Window<'_>,
         collectors: &Collectors,
-        has_swept: bool,
+        forgotten: &mut Option<Result<u64>>,
     ) -> Result<(), Failure> {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
+        let registry = window.registry;
+        *forgotten = window.forget_swept().await;
         let mut reason = None;
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_secs(pause)).await;
             match collectors.remove(self).await {
-                Ok(()) if has_swept => return self.start_afresh(&registry.name, &registry.id).await,
+                Ok(()) if window.has_swept.get() => {
+                    let forget = async || *forgotten = window.forget_swept().await;
+                    return self.start_afresh(&registry.name, &registry.id, forget).await;
+                }
                 Ok(()) => return self.start_again(&registry.name, &registry.id).await,
                 Err(error) => reason = Some(error),
             }
@@ -216,23 +258,26 @@ impl Engine {
     async fn while_live<T>(
         &self,
         registry: &RegistryContainer,
+        store: &StoreConfiguration,
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Maintained<T> {
-        let window = Window { engine: self, registry, cancel, collectors: None, has_swept: Cell::new(false) };
+        let window = Window::new(self, registry, store, cancel, None);
         let result = caught(work(&window)).await;
+        let mut forgotten = None;
         let restored = if window.has_swept.get() {
-            self.restart(registry).await
+            self.restart(registry, async || forgotten = window.forget_swept().await).await
         } else {
             Ok(Restored { interruption: Duration::ZERO })
         };
-        Maintained { result, restored }
+        Maintained { result, restored, forgotten }
     }
 
     /// The process that served during a collection must not go on: it remembers blobs that are gone.
-    async fn restart(&self, registry: &RegistryContainer) -> Result<Restored> {
+    async fn restart(&self, registry: &RegistryContainer, forget: impl AsyncFnOnce()) -> Result<Restored> {
         let asked = Instant::now();
         let stopped = self.stop(&registry.id).await;
+        forget().await;
         self.start_again(&registry.name, &registry.id).await?;
         let restored = Restored { interruption: asked.elapsed() };
         let same_process = match self.inspect(&registry.id).await? {

@@ -105,6 +105,8 @@ fn collection(collection: &Collection) -> Value {
             "remarks": collected.remarks,
             "storeBytesBefore": collected.before,
             "storeBytesAfter": collected.after,
+            "cacheKeysRemoved": collected.forgotten.as_ref().and_then(|forgotten| forgotten.as_ref().ok()),
+            "cacheProblem": collected.forgotten.as_ref().and_then(|forgotten| forgotten.as_ref().err()),
             "interruptionSeconds": collected.interruption.map(|interruption| interruption.as_secs_f64()),
         }),
     }

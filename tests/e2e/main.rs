@@ -10,6 +10,7 @@ mod harness;
 mod indexes;
 mod input;
 mod outside;
+mod redis;
 mod refusals;
 mod retention;
 mod retention_attachments;

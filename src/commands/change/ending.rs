@@ -96,6 +96,7 @@ fn exit_code(ended: &Ended, failure: Option<&anyhow::Error>, is_cancelled: bool)
         Some(Kind::Refused | Kind::Failed) if has_done => PARTLY,
         Some(kind) => kind.exit_code(),
         None if ended.outcome.is_some_and(Outcome::has_failed) => PARTLY,
+        None if ended.collection.is_remembered() => PARTLY,
         None => 0,
     }
 }
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
     use crate::error::Failure;
     use crate::model::{ByteSize, Digest};
-    use crate::outcome::{Fate, RepositoryOutcome};
+    use crate::outcome::{Collected, Fate, RepositoryOutcome};
 
     fn outcome(fate: Fate, vanished: &[&str]) -> Outcome {
         let repository = RepositoryOutcome {
@@ -135,6 +136,30 @@ mod tests {
         assert_eq!(code(Some(&done), Some(Kind::Interrupted)), 130);
         assert_eq!(code(Some(&done), None), 0);
         assert_eq!(code(Some(&outcome(Fate::Failed("why".to_owned()), &[])), None), PARTLY);
+    }
+
+    #[test]
+    fn a_cache_that_remembers_what_was_swept_is_no_success() {
+        let collected = |forgotten| {
+            Collection::Done(Collected {
+                container: "registry".to_owned(),
+                mode: "offline",
+                marked: 1,
+                swept: 1,
+                beyond_plan: Vec::new(),
+                remarks: Vec::new(),
+                before: None,
+                after: None,
+                interruption: None,
+                forgotten,
+            })
+        };
+        for (forgotten, code) in [(None, 0), (Some(Ok(4)), 0), (Some(Err("PUSHES".to_owned())), PARTLY)] {
+            let collection = collected(forgotten);
+            let ended = Ended { outcome: None, collection: &collection, verified: None, freed: ByteSize(0) };
+            assert_eq!(exit_code(&ended, None, false), code);
+            assert_eq!(report::ended(&ended).contains("DAMAGED PUSHES"), code == PARTLY);
+        }
     }
 
     #[test]

@@ -44,14 +44,6 @@ impl Change {
         if let Some(busy) = session.put_right(&site.engine).await?.remove(&site.container.id) {
             return Err(busy.refusal.into());
         }
-        if site.store.cache.as_deref() == Some("redis") {
-            return Err(Failure::refused(format!(
-                "the registry `{}` remembers blobs in redis, which outlives its restart: pushes after a collection would be damaged",
-                site.container.name
-            ))
-            .hint("`--no-gc` deletes only")
-            .into());
-        }
         Ok(())
     }
 

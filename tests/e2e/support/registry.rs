@@ -46,6 +46,12 @@ impl Options {
         self
     }
 
+    /// On a network, with an entry in the hosts file.
+    pub(crate) fn network(mut self, name: &str, host: &str) -> Self {
+        self.arguments.extend([format!("--network={name}"), format!("--add-host={host}")]);
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
