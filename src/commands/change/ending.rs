@@ -103,6 +103,8 @@ fn exit_code(ended: &Ended, failure: Option<&anyhow::Error>, is_cancelled: bool)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::error::Failure;
     use crate::model::{ByteSize, Digest};
@@ -145,7 +147,7 @@ mod tests {
                 container: "registry".to_owned(),
                 mode: "offline",
                 marked: 1,
-                swept: 1,
+                swept: BTreeSet::from([Digest::of(b"swept")]),
                 beyond_plan: Vec::new(),
                 remarks: Vec::new(),
                 before: None,
@@ -156,7 +158,13 @@ mod tests {
         };
         for (forgotten, code) in [(None, 0), (Some(Ok(4)), 0), (Some(Err("PUSHES".to_owned())), PARTLY)] {
             let collection = collected(forgotten);
-            let ended = Ended { outcome: None, collection: &collection, verified: None, freed: ByteSize(0) };
+            let ended = Ended {
+                run: None,
+                outcome: None,
+                collection: &collection,
+                verified: None,
+                freed: ByteSize(0),
+            };
             assert_eq!(exit_code(&ended, None, false), code);
             assert_eq!(report::ended(&ended).contains("DAMAGED PUSHES"), code == PARTLY);
         }
