@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::model::ByteSize;
 use crate::outcome::{Collected, Collection, Fate, Outcome, Verified};
@@ -293,8 +294,19 @@ fn collection(collected: &Collected) -> String {
     for remark in &collected.remarks {
         let _ = writeln!(text, "{remark}");
     }
-    if let Some(interruption) = collected.interruption {
-        let _ = writeln!(text, "The registry was out of service for {:.1}s", interruption.as_secs_f64());
+    if let Some(interruption) = collected.service.interruption() {
+        let seconds = |time: &Duration| format!("{:.1}s", time.as_secs_f64());
+        let _ = write!(text, "The registry was out of service for {}", seconds(&interruption));
+        if let Some(read_only) = &collected.service.read_only {
+            let each: Vec<String> = collected.service.interruptions.iter().map(seconds).collect();
+            let _ = write!(
+                text,
+                " ({}), and read-only for {} in between",
+                each.join(" and "),
+                seconds(read_only)
+            );
+        }
+        text.push('\n');
     }
     if let (Some(before), Some(after)) = (collected.before, collected.after) {
         let _ = writeln!(text, "Store: {before} before, {after} after");

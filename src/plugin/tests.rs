@@ -201,7 +201,10 @@ fn completion_answers_in_cobras_format() {
         ["prune\tRemove what no rule keeps, collect the garbage, restart and verify", ":4"]
     );
     assert_eq!(without(&["registry", "pr"]), ["prune", ":4"]);
-    assert_eq!(without(&["registry", ""]), ["prune", "ls", "rm", "gc", "verify", "shell-function", ":4"]);
+    assert_eq!(
+        without(&["registry", ""]),
+        ["prune", "ls", "rm", "gc", "verify", "recover", "shell-function", ":4"]
+    );
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);
     assert_eq!(without(&["registry", "prune", ""]), [":4"], "no flags before a `-`");

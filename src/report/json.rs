@@ -103,7 +103,8 @@ fn collection(collection: &Collection) -> Value {
             "remarks": collected.remarks,
             "storeBytesBefore": collected.before,
             "storeBytesAfter": collected.after,
-            "interruptionSeconds": collected.interruption.map(|interruption| interruption.as_secs_f64()),
+            "interruptionSeconds": collected.service.interruption().map(|time| time.as_secs_f64()),
+            "readOnlySeconds": collected.service.read_only.map(|time| time.as_secs_f64()),
         }),
     }
 }

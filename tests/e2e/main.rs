@@ -10,6 +10,8 @@ mod harness;
 mod indexes;
 mod input;
 mod outside;
+mod read_only;
+mod recovery;
 mod refusals;
 mod retention;
 mod retention_attachments;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::run::Tool;
 
-const COMMANDS: [&str; 6] = ["prune", "ls", "rm", "gc", "verify", "shell-function"];
+const COMMANDS: [&str; 7] = ["prune", "ls", "rm", "gc", "verify", "recover", "shell-function"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/help")
