@@ -119,11 +119,9 @@ fn the_stand_in_is_found_by_every_name_of_the_registry() {
     let neighbour = back.neighbour();
     front.connect(&neighbour.name, "neighbour");
     let names = ["hub", "store", registry.name.as_str()];
-    let lists_kept = |name: &&str| {
-        neighbour
-            .get(&format!("http://{name}:5000/v2/app/tags/list"))
-            .is_some_and(|list| list.contains("kept"))
-    };
+    let lists_kept =
+        |name: &&str| neighbour.get(name, "/v2/app/tags/list").is_some_and(|list| list.contains("kept"));
+    assert!(names.iter().all(lists_kept));
 
     let tool = Tool::standalone();
     let arguments = gc(&registry);

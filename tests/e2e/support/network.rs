@@ -38,9 +38,14 @@ impl Network {
 }
 
 impl Neighbour {
-    /// What a server answers to a GET; `None` where nobody does.
-    pub(crate) fn get(&self, url: &str) -> Option<String> {
-        let answer = Answer::of(&mut docker(["exec", &self.name, "wget", "-q", "-T", "2", "-O", "-", url]));
+    /// What the server of this name answers to a GET; `None` where nobody does. The name is looked up on its own: the
+    /// `wget` of a busybox that is linked statically cannot.
+    pub(crate) fn get(&self, name: &str, path: &str) -> Option<String> {
+        let line = format!(
+            "address=$(nslookup {name} | sed -n 's/^Address: \\([0-9.]*\\)$/\\1/p' | tail -n 1); \
+             [ -n \"$address\" ] && wget -q -T 2 -O - http://$address:5000{path}"
+        );
+        let answer = Answer::of(&mut docker(["exec", &self.name, "sh", "-c", &line]));
         (answer.code == Some(0)).then_some(answer.stdout)
     }
 }
