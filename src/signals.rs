@@ -16,10 +16,10 @@ pub(crate) fn listen(plugin_socket: Option<OsString>) -> io::Result<Cancel> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Under `nohup` it is ignored, and stays so.
-    let mut hangup = match is_ignored(SignalKind::hangup()) {
-        true => None,
-        false => Some(signal(SignalKind::hangup())?),
-    };
+    let mut hangup = None;
+    if !is_ignored(SignalKind::hangup()) {
+        hangup = Some(signal(SignalKind::hangup())?);
+    }
     tokio::spawn(async move {
         let closed = async {
             match plugin_socket {

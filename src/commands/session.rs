@@ -77,7 +77,7 @@ impl Session {
     ) -> anyhow::Result<Registry> {
         let address = self.address(arguments, access).await?;
         let connecting = self.unless_cancelled(self.connect(&address, access));
-        let (connected, looked) = tokio::join!(connecting, self.look_for_leftovers());
+        let (connected, looked) = tokio::join!(connecting, Box::pin(self.look_for_leftovers()));
         let at_work = looked?;
         if self.has_recovered.get() {
             return self.answering(&address, access).await;
