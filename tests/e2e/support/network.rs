@@ -38,15 +38,11 @@ impl Network {
 }
 
 impl Neighbour {
-    /// What the server of this name answers to a GET; `None` where nobody does. The name is looked up on its own: the
-    /// `wget` of a busybox that is linked statically cannot.
-    pub(crate) fn get(&self, name: &str, path: &str) -> Option<String> {
-        let line = format!(
-            "address=$(nslookup {name} | sed -n 's/^Address: \\([0-9.]*\\)$/\\1/p' | tail -n 1); \
-             [ -n \"$address\" ] && wget -q -T 2 -O - http://$address:5000{path}"
-        );
-        let answer = Answer::of(&mut docker(["exec", &self.name, "sh", "-c", &line]));
-        (answer.code == Some(0)).then_some(answer.stdout)
+    /// The address that a name has for it; `None` where nobody has the name.
+    pub(crate) fn address_of(&self, name: &str) -> Option<String> {
+        let answer = Answer::of(&mut docker(["exec", &self.name, "nslookup", name]));
+        let addresses = answer.stdout.lines().filter_map(|line| line.strip_prefix("Address: "));
+        addresses.last().map(|address| address.trim().to_owned())
     }
 }
 
