@@ -41,8 +41,8 @@ impl Neighbour {
     /// The address that a name has for it; `None` where nobody has the name.
     pub(crate) fn address_of(&self, name: &str) -> Option<String> {
         let answer = Answer::of(&mut docker(["exec", &self.name, "nslookup", name]));
-        let addresses = answer.stdout.lines().filter_map(|line| line.strip_prefix("Address: "));
-        addresses.last().map(|address| address.trim().to_owned())
+        let mut addresses = answer.stdout.lines().filter_map(|line| line.strip_prefix("Address: "));
+        addresses.next_back().map(|address| address.trim().to_owned())
     }
 }
 
