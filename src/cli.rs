@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Put back what a run deleted, as long as nothing has been collected since
     Undo(Undo),
+    /// Put right what an interrupted collection left
+    Recover(Recover),
     /// Print a shell function that makes `docker registry-prune` work
     ShellFunction,
 }
@@ -246,6 +248,13 @@ pub(crate) struct Undo {
     pub(crate) output: Output,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Only for the registry in this container (default: every one on the engine)
+    #[arg(long, value_name = "CONTAINER")]
+    pub(crate) container: Option<String>,
+}
+
 /// What every command that changes something takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Change {
@@ -260,8 +269,8 @@ pub(crate) struct Change {
 /// How garbage is collected.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Window {
-    /// How to collect: with the registry stopped, or live in the running container followed by a restart (pushes
-    /// meanwhile can be lost)
+    /// How to collect: with the registry stopped; with a read-only stand-in for it, so that pulls go on; or live in the
+    /// running container followed by a restart (pushes meanwhile can be lost)
     #[arg(long, value_enum, default_value_t = GcMode::Offline, value_name = "MODE")]
     pub(crate) gc_mode: GcMode,
 }
@@ -269,6 +278,7 @@ pub(crate) struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GcMode {
     Offline,
+    ReadOnly,
     Live,
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
-use crate::engine::{Manner, Mode};
+use crate::engine::{Manner, Mode, Restored};
 use crate::error::{Failure, Kind};
 use crate::model::{Digest, Holdings};
-use crate::outcome::{Collected, Collection};
+use crate::outcome::{Collected, Collection, Service};
 use crate::site::Site;
 use crate::ui::Ui;
 
@@ -33,36 +33,40 @@ struct Swept {
 }
 
 /// Asks the collector what it would remove, with the registry in service. Nothing is changed.
-pub(crate) async fn survey(task: &Task<'_>, cancel: &Cancel) -> anyhow::Result<CollectorRun> {
-    let Site { engine, container, store, .. } = task.site;
-    let window = engine
-        .with_window(container, store, Manner::Live, cancel, async |window| window.collect(Mode::Dry).await);
-    let surveyed = Box::pin(window).await?;
-    surveyed.result
+pub(crate) async fn survey(site: &Site) -> anyhow::Result<CollectorRun> {
+    Box::pin(site.engine.survey(&site.container, &site.store)).await
 }
 
-/// Runs the whole window. `answers` waits for the registry and gives a fresh connection to it: those from before the
-/// window are dead.
+/// The registry's door, seen from outside.
+pub(crate) struct Doors<P, A> {
+    /// Whether who serves now can be shown to refuse pushes; `false`: nobody answers yet.
+    pub(crate) refuses_pushes: P,
+    /// Waits for the registry and gives a fresh connection to it: those from before the window are dead.
+    pub(crate) answers: A,
+}
+
+/// Runs the whole window.
 pub(crate) async fn collect<R>(
     task: &Task<'_>,
     cancel: &Cancel,
     ui: &Ui,
-    answers: impl AsyncFn(Duration) -> anyhow::Result<R>,
+    doors: Doors<impl AsyncFn() -> anyhow::Result<bool>, impl AsyncFn(Duration) -> anyhow::Result<R>>,
 ) -> (Collection, Option<R>) {
     let Site { engine, container, store, .. } = task.site;
     let before = task.site.size().await;
     let progress = ui.spinner("Collecting garbage");
     let demand = demand(task.kept);
-    let window = engine.with_window(container, store, task.manner, cancel, async |window| {
-        let certificate = window.collect(Mode::Dry).await?;
-        if certify(&certificate, &demand)? == Certified::NothingToCollect
-            || certificate.output.eligible().is_empty()
-        {
-            return Ok(Swept { certificate, sweep: None });
-        }
-        let sweep = window.collect(Mode::Real).await?;
-        Ok(Swept { certificate, sweep: Some(sweep) })
-    });
+    let window =
+        engine.with_window(container, store, task.manner, cancel, doors.refuses_pushes, async |window| {
+            let certificate = window.collect(Mode::Dry).await?;
+            if certify(&certificate, &demand)? == Certified::NothingToCollect
+                || certificate.output.eligible().is_empty()
+            {
+                return Ok(Swept { certificate, sweep: None });
+            }
+            let sweep = window.collect(Mode::Real).await?;
+            Ok(Swept { certificate, sweep: Some(sweep) })
+        });
     let maintained = match Box::pin(window).await {
         Ok(maintained) => maintained,
         Err(error) => return (Collection::Failed(error), None),
@@ -74,21 +78,13 @@ pub(crate) async fn collect<R>(
     let restored = match maintained.restored {
         Ok(restored) => restored,
         Err(down) => {
-            let during = maintained
-                .result
-                .err()
-                .map_or_else(String::new, |error| format!(" (before that: {error:#})"));
-            let down = if during.is_empty() {
-                down
-            } else {
-                down.context(format!("the registry is not back{during}"))
-            };
-            return (Collection::Failed(down), None);
+            let during = maintained.result.err().map(|error| format!("before that: {error:#}"));
+            let down = during.into_iter().fold(down, Failure::hint);
+            return (Collection::Failed(down.into()), None);
         }
     };
     let progress = ui.spinner("Waiting for the registry");
-    let asked = Instant::now();
-    let registry = match answers(ANSWERS_WITHIN).await {
+    let registry = match (doors.answers)(ANSWERS_WITHIN).await {
         Ok(registry) => registry,
         Err(error) => {
             let name = &container.name;
@@ -101,18 +97,32 @@ pub(crate) async fn collect<R>(
         }
     };
     drop(progress);
+    let service = Service::between(&restored, Instant::now());
     let swept = match maintained.result {
         Ok(swept) => swept,
         Err(error) => return (Collection::Failed(error), Some(registry)),
     };
-    let interruption = (!restored.interruption.is_zero()).then(|| restored.interruption + asked.elapsed());
     let after = task.site.size().await;
     let forgotten = maintained.forgotten.map(|forgotten| forgotten.map_err(|error| error.to_string()));
     let collection = match report(task, &swept) {
-        Ok(collected) => Collection::Done(Collected { before, after, interruption, forgotten, ..collected }),
+        Ok(collected) => Collection::Done(Collected { before, after, service, forgotten, ..collected }),
         Err(error) => Collection::Failed(error),
     };
     (collection, Some(registry))
+}
+
+impl Service {
+    /// Of a registry that was put back and answered at `answered`.
+    fn between(restored: &Restored, answered: Instant) -> Self {
+        let Some(stopped) = restored.stopped else { return Self::default() };
+        match restored.stood_in {
+            None => Self { interruptions: vec![answered - stopped], read_only: None },
+            Some((since, until)) => Self {
+                interruptions: vec![since - stopped, answered - until],
+                read_only: Some(until - since),
+            },
+        }
+    }
 }
 
 fn demand(kept: &Holdings) -> Demand {
@@ -172,17 +182,14 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
     };
     Ok(Collected {
         container: task.site.container.name.clone(),
-        mode: match task.manner {
-            Manner::Stopped => "offline",
-            Manner::Live => "live",
-        },
+        mode: task.manner.name(),
         marked,
         swept: removed,
         beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,
         before: None,
         after: None,
-        interruption: None,
         forgotten: None,
+        service: Service::default(),
     })
 }

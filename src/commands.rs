@@ -4,6 +4,7 @@ mod change;
 mod choose;
 mod ls;
 mod policy;
+mod recover;
 mod session;
 mod undo;
 mod verify;
@@ -77,6 +78,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
         Command::Ls(ls) => return Box::pin(ls::run(session, ls)).await,
         Command::Verify(verify) => return Box::pin(verify::run(session, verify)).await,
         Command::Undo(undo) => return Box::pin(undo::run(session, undo)).await,
+        Command::Recover(recover) => return Box::pin(recover::run(session, recover)).await,
         Command::ShellFunction => {
             session.ui.data(crate::plugin::shell_function());
             return Ok(0);

@@ -27,14 +27,18 @@ mod container;
 mod dial;
 mod exec;
 mod find;
+mod fit;
 mod hazards;
 mod in_use;
 mod insecure;
+mod journal;
 mod lifecycle;
 mod output;
 mod owner;
+mod put_back;
 mod recover;
 mod redis;
+mod stand_in;
 mod tags;
 mod window;
 
@@ -45,7 +49,7 @@ pub(crate) use find::Found;
 pub(crate) use in_use::{Services, Usage};
 pub(crate) use recover::Busy;
 pub(crate) use tags::PushTimes;
-pub(crate) use window::Manner;
+pub(crate) use window::{Manner, Restored};
 
 /// A connection to one engine that answered.
 #[derive(Debug, Clone)]

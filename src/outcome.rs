@@ -112,8 +112,7 @@ pub(crate) struct Collected {
     /// Size of the store, where it could be measured.
     pub(crate) before: Option<ByteSize>,
     pub(crate) after: Option<ByteSize>,
-    /// How long the registry did not answer.
-    pub(crate) interruption: Option<Duration>,
+    pub(crate) service: Service,
     /// Keys removed from a cache that outlives the registry, or why it still remembers what was swept.
     pub(crate) forgotten: Option<Result<u64, String>>,
 }
@@ -122,5 +121,21 @@ impl Collection {
     /// Whether pushes can be damaged by what a cache remembers.
     pub(crate) fn is_remembered(&self) -> bool {
         matches!(self, Self::Done(Collected { forgotten: Some(Err(_)), .. }))
+    }
+}
+
+/// What a collection cost those who use the registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// How long nobody answered, each time.
+    pub(crate) interruptions: Vec<Duration>,
+    /// How long only pulls were answered.
+    pub(crate) read_only: Option<Duration>,
+}
+
+impl Service {
+    /// All of them together; `None` if the registry never went away.
+    pub(crate) fn interruption(&self) -> Option<Duration> {
+        (!self.interruptions.is_empty()).then(|| self.interruptions.iter().sum())
     }
 }

@@ -1,5 +1,6 @@
 //! A registry's HTTP verbs. Each says what the registry said, or fails with a typed [`Error`]; nothing here decides
-//! what to keep or to delete. Uploads are absent: this tool only ever puts manifests back.
+//! what to keep or to delete. Uploads are absent, but for the question whether they would
+//! be accepted: this tool only ever puts manifests back.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,10 +30,12 @@ mod scope;
 mod session;
 mod tls;
 mod transport;
+mod uploads;
 
 pub(crate) use self::deletion::{DeleteSupport, Deletion};
 pub(crate) use self::error::{Error, Kind};
 pub(crate) use self::manifests::Reference;
+pub(crate) use self::uploads::PushSupport;
 
 /// How a registry is reached.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cli::{self, Format, GcMode};
-use crate::collect::{self, Task};
+use crate::collect::{self, Doors, Task};
 use crate::confirm::{self, Approved};
 use crate::engine::{Manner, Usage};
 use crate::error::Failure;
@@ -121,7 +121,7 @@ impl Change {
             return Err(refusal.into());
         }
         if plan.has_steps() {
-            self.refuse_unfit(session, &place).await?;
+            self.refuse_unfit(session, &registry, &place, &plan.kept).await?;
         } else if !self.has_garbage(session, &place, &plan).await? {
             return Ok(self.nothing_to_do(session, &plan, &place));
         }
@@ -250,6 +250,9 @@ impl Change {
                     GcMode::Offline => {
                         format!("all garbage; the container `{name}` is stopped for it and started again")
                     }
+                    GcMode::ReadOnly => format!(
+                        "all garbage; meanwhile a read-only stand-in serves pulls in place of the container `{name}`, which is stopped for it and started again"
+                    ),
                     GcMode::Live => format!(
                         "all garbage, while `{name}` goes on serving; then it is restarted. WHAT IS PUSHED MEANWHILE CAN BE DAMAGED"
                     ),
@@ -287,7 +290,8 @@ impl Change {
 
     fn manner(&self) -> Manner {
         match self.window.gc_mode {
-            GcMode::Offline => Manner::Stopped,
+            GcMode::Offline => Manner::Offline,
+            GcMode::ReadOnly => Manner::ReadOnly,
             GcMode::Live => Manner::Live,
         }
     }
@@ -311,8 +315,11 @@ impl Change {
         if self.window.gc_mode == GcMode::Live {
             session.ui.warn("live collection: what is pushed meanwhile can be damaged.");
         }
-        let answers = async |within| self.answers(session, site, registry.address(), within).await;
-        collect::collect(&self.task(site, planned), &session.cancel, &session.ui, answers).await
+        let doors = Doors {
+            refuses_pushes: async || self.refuses_pushes(session, registry.address(), &planned.kept).await,
+            answers: async |within| self.answers(session, site, registry.address(), within).await,
+        };
+        collect::collect(&self.task(site, planned), &session.cancel, &session.ui, doors).await
     }
 }
 

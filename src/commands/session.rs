@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::confirm::Consent;
 use crate::credentials;
 use crate::engine::{Busy, Engine, Found};
-use crate::error::{Failure, Kind};
+use crate::error::{self, Failure, Kind};
 use crate::model::RegistryAddress;
 use crate::registry::{self, Registry, Trace};
 use crate::site::Site;
@@ -82,9 +82,32 @@ impl Session {
         access: &cli::Access,
     ) -> anyhow::Result<Registry> {
         let address = self.address(arguments, access).await?;
-        match self.unless_cancelled(self.connect(&address, access)).await {
-            Err(error) if is_unreachable(&error) => self.recover(&address, access, error).await,
+        let connecting = self.unless_cancelled(self.connect(&address, access));
+        let (connected, looked) = tokio::join!(connecting, Box::pin(self.look_for_leftovers()));
+        let at_work = looked?;
+        if self.has_recovered.get() {
+            return self.answering(&address, access).await;
+        }
+        match connected {
+            Err(error) if is_unreachable(&error) => self.recover(&address, access, error, at_work).await,
             connected => connected,
+        }
+    }
+
+    /// Whoever comes next puts right what a killed run left, whether or not its own command needs the engine. One that
+    /// does not answer soon is not waited for.
+    async fn look_for_leftovers(&self) -> anyhow::Result<Option<BTreeMap<String, Busy>>> {
+        const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+        let Ok(Ok(engine)) = tokio::time::timeout(ANSWERS_WITHIN, self.engine()).await else {
+            return Ok(None);
+        };
+        match self.put_right(engine).await {
+            Err(error) if matches!(error::kind_of(&error), Kind::LeftDown | Kind::Interrupted) => Err(error),
+            Err(error) => {
+                self.ui.debug(|| format!("looking for interrupted collections: {error:#}"));
+                Ok(None)
+            }
+            Ok(at_work) => Ok(Some(at_work)),
         }
     }
 
@@ -94,12 +117,19 @@ impl Session {
         address: &RegistryAddress,
         access: &cli::Access,
         error: anyhow::Error,
+        at_work: Option<BTreeMap<String, Busy>>,
     ) -> anyhow::Result<Registry> {
-        let Ok(engine) = self.engine().await else { return Err(error) };
+        let at_work = match at_work {
+            Some(at_work) => at_work,
+            None => match self.engine().await {
+                Ok(engine) => self.put_right(engine).await?,
+                Err(_) => return Err(error),
+            },
+        };
         // Behind a proxy that answers, it may be at any port.
         let is_silent = answer_kind(&error) == Some(registry::Kind::Unreachable);
         let may_be_it = |busy: &Busy| !is_silent || busy.may_be_at(address.port());
-        let busy = self.put_right(engine).await?.into_values().find(may_be_it);
+        let busy = at_work.into_values().find(may_be_it);
         if !self.has_recovered.get() {
             return Err(match busy {
                 Some(busy) => error.context(busy.refusal),
@@ -129,7 +159,7 @@ impl Session {
 
     /// Puts right what interrupted runs left on the engine; the answer are the runs that are at work.
     pub(crate) async fn put_right(&self, engine: &Engine) -> anyhow::Result<BTreeMap<String, Busy>> {
-        let recovered = self.unless_cancelled(engine.recover()).await?;
+        let recovered = engine.recover(None, &self.cancel).await?;
         recovered.done.iter().for_each(|sentence| self.ui.say(sentence));
         recovered.warnings.iter().for_each(|warning| self.ui.error(warning));
         self.has_recovered.set(self.has_recovered.get() || !recovered.done.is_empty());
@@ -264,6 +294,6 @@ fn answer_kind(error: &anyhow::Error) -> Option<registry::Kind> {
     error.downcast_ref::<registry::Error>().map(registry::Error::kind)
 }
 
-fn is_unreachable(error: &anyhow::Error) -> bool {
+pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
     matches!(answer_kind(error), Some(registry::Kind::Unreachable | registry::Kind::Transient))
 }

@@ -1,8 +1,6 @@
 //! The registry's collector in a one-off container of the same image on the same volumes.
 //!
-//! The containers are made before the registry is stopped: what can fail fails while it still serves. Their fixed
-//! names are the lock (the engine gives a name once), their labels the journal: whoever finds them later knows which
-//! registry was running. They are never removed with their volumes: those are the registry's.
+//! The containers are made before the registry is stopped: what can fail fails while it still serves.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,28 +8,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HealthConfig, HostConfig,
-    HostConfigLogConfig,
+    ContainerCreateBody, ContainerStateStatusEnum, HealthConfig, HostConfig, HostConfigLogConfig,
 };
-use bollard::query_parameters::{
-    CreateContainerOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions,
-};
+use bollard::query_parameters::{LogsOptions, StartContainerOptions, WaitContainerOptions};
 use futures_util::StreamExt;
 
 use super::configuration::{Driver, StoreConfiguration};
-use super::container::State;
+use super::journal::{Role, labels};
 use super::output::Output;
-use super::owner::Owner;
+use super::window::Manner;
 use super::{Engine, RegistryContainer, status};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
 use crate::error::{Failure, Kind};
-
-pub(super) const ROLE: &str = "io.github.docker-registry-prune.role";
-pub(super) const COLLECTOR: &str = "collector";
-pub(super) const REGISTRY: &str = "io.github.docker-registry-prune.registry";
-pub(super) const WAS_RUNNING: &str = "io.github.docker-registry-prune.was-running";
-pub(super) const OWNER: &str = "io.github.docker-registry-prune.owner";
 
 /// What the collector does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,121 +40,19 @@ impl Mode {
             Self::Real => vec!["garbage-collect", configuration],
         }
     }
-
-    pub(super) fn suffix(self) -> &'static str {
-        match self {
-            Self::Dry => "dry",
-            Self::Real => "sweep",
-        }
-    }
-}
-
-/// Both one-off containers, created and not started.
-#[derive(Debug)]
-pub(super) struct Collectors {
-    names: [String; 2],
-}
-
-impl Collectors {
-    pub(super) fn name(&self, mode: Mode) -> &str {
-        match mode {
-            Mode::Dry => &self.names[0],
-            Mode::Real => &self.names[1],
-        }
-    }
-
-    pub(super) async fn create(
-        engine: &Engine,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-    ) -> Result<Self> {
-        let short = registry.id.get(..12).unwrap_or(&registry.id);
-        let names = [Mode::Dry, Mode::Real].map(|mode| format!("registry-prune-{short}-{}", mode.suffix()));
-        let collectors = Self { names };
-        engine.create_collector(collectors.name(Mode::Dry), Mode::Dry, registry, store).await?;
-        let rest = async {
-            engine.create_collector(collectors.name(Mode::Real), Mode::Real, registry, store).await?;
-            collectors.give_configuration(engine, registry).await
-        };
-        match rest.await {
-            Ok(()) => Ok(collectors),
-            Err(error) => {
-                collectors.remove(engine).await?;
-                Err(error)
-            }
-        }
-    }
-
-    /// A file that was copied into the registry's container, or edited there, is not part of its image.
-    async fn give_configuration(&self, engine: &Engine, registry: &RegistryContainer) -> Result<()> {
-        let path = registry.configuration_path()?;
-        let theirs = engine.read_file(&registry.id, path).await?;
-        let ours = engine.read_file(self.name(Mode::Dry), path).await?;
-        if let Some(theirs) = theirs.filter(|theirs| ours.as_ref() != Some(theirs)) {
-            for name in &self.names {
-                engine.write_file(name, path, &theirs).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ok: neither exists any more.
-    pub(super) async fn remove(&self, engine: &Engine) -> Result<()> {
-        for name in &self.names {
-            engine.remove_collector(name).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Engine {
-    async fn create_collector(
+    /// `false`: the name is taken.
+    pub(super) async fn create_collector(
         &self,
         name: &str,
         mode: Mode,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
-    ) -> Result<()> {
-        let owner = Owner::this_process().map(|owner| owner.label());
-        let body = body(mode, registry, store, owner.as_deref())?;
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
-        let doing = || format!("create the container `{name}` for the collection");
-        match self.docker.create_container(Some(options), body).await {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(409) => {
-                Err(Failure::refused(format!("another run is collecting: the container `{name}` exists"))
-                    .hint(format!(
-                        "wait for it; if no other run is alive, `docker rm -f {name}` removes what it left"
-                    ))
-                    .into())
-            }
-            Err(error) if status(&error).is_some() => Err(error).with_context(doing),
-            // The answer was lost, perhaps after the effect.
-            Err(error) => match self.inspect(name).await {
-                Ok(Some(found)) if owner.is_some() && label(&found, OWNER) == owner.as_deref() => Ok(()),
-                _ => Err(error).with_context(doing),
-            },
-        }
-    }
-
-    pub(super) async fn remove_collector(&self, name: &str) -> Result<()> {
-        const TRIES: u32 = 20;
-        let options = RemoveContainerOptions { force: true, v: false, ..Default::default() };
-        for _ in 1..TRIES {
-            match self.docker.remove_container(name, Some(options.clone())).await {
-                Ok(()) => return Ok(()),
-                Err(error) if status(&error) == Some(404) => return Ok(()),
-                // Somebody else is removing it: when that is done it is gone.
-                Err(error) if status(&error) == Some(409) => {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
-                }
-                Err(error) => match self.inspect(name).await {
-                    Ok(None) => return Ok(()),
-                    _ => return Err(error).with_context(|| format!("remove the container `{name}`")),
-                },
-            }
-        }
-        bail!("the container `{name}` is being removed and does not go")
+        manner: Manner,
+    ) -> Result<bool> {
+        self.create_one_off(name, body(mode, registry, store, manner)?).await
     }
 
     /// Starts a collector, waits for its end and reads what it printed. Cancelled, it leaves the collector running:
@@ -235,7 +122,7 @@ impl Engine {
         }
     }
 
-    async fn collector_logs(&self, name: &str) -> Result<CollectorRun> {
+    pub(super) async fn collector_logs(&self, name: &str) -> Result<CollectorRun> {
         const MOST_FAILURES: u32 = 3;
         let mut failures = 0;
         loop {
@@ -267,7 +154,7 @@ fn body(
     mode: Mode,
     registry: &RegistryContainer,
     store: &StoreConfiguration,
-    owner: Option<&str>,
+    manner: Manner,
 ) -> Result<ContainerCreateBody> {
     let configuration = registry.configuration_path()?;
     // A store on disk needs no network; a bucket needs the one the registry has.
@@ -275,17 +162,12 @@ fn body(
         Driver::Filesystem { .. } => "none".to_owned(),
         Driver::Other(_) => registry.network_mode.clone(),
     };
-    let mut labels = HashMap::from([
-        (ROLE.to_owned(), COLLECTOR.to_owned()),
-        (REGISTRY.to_owned(), registry.id.clone()),
-        (WAS_RUNNING.to_owned(), (registry.state == State::Running).to_string()),
-    ]);
-    labels.extend(owner.map(|owner| (OWNER.to_owned(), owner.to_owned())));
     let mut environment = registry.environment.as_engine_writes_it().to_vec();
     environment.push(LOG_LEVEL.to_owned());
+    let host = &registry.setting.host;
     let host_config = HostConfig {
         volumes_from: Some(vec![registry.id.clone()]),
-        extra_hosts: registry.confinement.extra_hosts.clone().filter(|_| network != "none"),
+        extra_hosts: host.extra_hosts.clone().filter(|_| network != "none"),
         network_mode: Some(network),
         // The engine's defaults may be another driver, or rotate away the beginning.
         log_config: Some(HostConfigLogConfig {
@@ -296,9 +178,9 @@ fn body(
             ])),
         }),
         auto_remove: Some(false),
-        security_opt: registry.confinement.security_options.clone(),
-        userns_mode: registry.confinement.user_namespace.clone(),
-        group_add: registry.confinement.groups.clone(),
+        security_opt: host.security_opt.clone(),
+        userns_mode: host.userns_mode.clone().filter(|mode| !mode.is_empty()),
+        group_add: host.group_add.clone(),
         ..Default::default()
     };
     Ok(ContainerCreateBody {
@@ -309,12 +191,8 @@ fn body(
         user: Some(registry.user.clone()),
         working_dir: Some(registry.working_dir.clone()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(labels),
+        labels: Some(labels(Role::Collector, registry, manner)),
         host_config: Some(host_config),
         ..Default::default()
     })
-}
-
-fn label<'a>(found: &'a ContainerInspectResponse, name: &str) -> Option<&'a str> {
-    found.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use bollard::models::{ContainerInspectResponse, ContainerState, MountPoint};
 
 use super::command_line::CommandLine;
+use super::stand_in::Setting;
 use crate::error::Failure;
 
 /// How sure it is that a container is the registry that is meant.
@@ -36,10 +37,9 @@ pub(crate) struct RegistryContainer {
     pub(crate) picked_because: String,
     pub(crate) certainty: Certainty,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) started_at: String,
     pub(super) user: String,
     pub(super) working_dir: String,
-    pub(super) confinement: Confinement,
+    pub(super) setting: Setting,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +63,6 @@ impl State {
             Self::Stopped
         }
     }
-}
-
-/// What decides whether another container may read the same files and reach the same hosts.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Confinement {
-    pub(super) security_options: Option<Vec<String>>,
-    pub(super) user_namespace: Option<String>,
-    pub(super) groups: Option<Vec<String>>,
-    pub(super) extra_hosts: Option<Vec<String>>,
 }
 
 /// A folder of the container that is kept outside its own layer.
@@ -157,6 +148,13 @@ impl RegistryContainer {
             found.args.as_deref().unwrap_or_default(),
             environment.get("REGISTRY_CONFIGURATION_PATH"),
         );
+        let setting = Setting {
+            entrypoint: config.entrypoint,
+            command: config.cmd,
+            exposed_ports: config.exposed_ports,
+            host: host.clone(),
+            network: found.network_settings.unwrap_or_default(),
+        };
         Self {
             id: found.id.unwrap_or_default(),
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -177,15 +175,9 @@ impl RegistryContainer {
             picked_because,
             certainty,
             labels: config.labels.unwrap_or_default().into_iter().collect(),
-            started_at: state.started_at.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
             working_dir: config.working_dir.unwrap_or_default(),
-            confinement: Confinement {
-                security_options: host.security_opt,
-                user_namespace: host.userns_mode.filter(|mode| !mode.is_empty()),
-                groups: host.group_add,
-                extra_hosts: host.extra_hosts,
-            },
+            setting,
         }
     }
 

@@ -8,6 +8,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortSummary, 
 
 use super::Engine;
 use super::container::{Certainty, RegistryContainer};
+use super::journal::{REGISTRY, ROLE};
 use crate::error::Failure;
 use crate::model::{RegistryAddress, Scheme, printable};
 
@@ -81,15 +82,20 @@ impl Engine {
 
     async fn named(&self, name: &str) -> Result<Found> {
         match self.inspect_registry(name, "it was named".to_owned(), Certainty::Named).await? {
-            Found::None { .. } => Err(Failure::failed(format!(
-                "the engine at {} has no container `{}`",
-                self.shown,
-                printable(name)
-            ))
-            .hint("`docker ps -a` lists the containers")
-            .into()),
+            Found::None { .. } => Err(self.has_no(name).into()),
             found @ Found::Container(_) => Ok(found),
         }
+    }
+
+    /// The id of a container that a person named.
+    pub(crate) async fn container_id(&self, name: &str) -> Result<String> {
+        let found = self.inspect(name).await?.and_then(|found| found.id);
+        found.ok_or_else(|| self.has_no(name).into())
+    }
+
+    fn has_no(&self, container: &str) -> Failure {
+        Failure::failed(format!("the engine at {} has no container `{}`", self.shown, printable(container)))
+            .hint("`docker ps -a` lists the containers")
     }
 
     async fn inspect_registry(&self, id: &str, because: String, certainty: Certainty) -> Result<Found> {
@@ -158,6 +164,15 @@ fn pick(containers: &[ContainerSummary], address: Option<&RegistryAddress>, plac
         .filter(|container| is_running(container) && publishes(container, address, port, is_local))
         .collect();
     let of_port = |_: &str| format!("it publishes port {port}");
+    // While it is collected in read-only mode somebody stands in for it.
+    let stands_for = |container: &&ContainerSummary| {
+        let labels = container.labels.as_ref()?;
+        Some((labels.get(REGISTRY)?.clone(), name_of(container)))
+    };
+    if let Some((id, stand_in)) = publishers.iter().find_map(stands_for) {
+        let because = format!("`{stand_in}` stands in for it at port {port}");
+        return Pick::One { id, because, certainty: Certainty::Sure };
+    }
     let registries_at_port = publishers.iter().copied().filter(|container| looks_like_registry(container));
     if let Some(found) = one_of(
         &registries_at_port.collect::<Vec<_>>(),
@@ -284,8 +299,7 @@ pub(super) fn name_of(container: &ContainerSummary) -> String {
 
 /// By the image's name, or by the words of the command, which stay when the image is one's own.
 pub(super) fn looks_like_registry(container: &ContainerSummary) -> bool {
-    let is_collector =
-        container.labels.as_ref().is_some_and(|labels| labels.contains_key(super::collector::ROLE));
+    let is_collector = container.labels.as_ref().is_some_and(|labels| labels.contains_key(ROLE));
     let image = container.image.as_deref().unwrap_or_default();
     let image = image.split('@').next().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();

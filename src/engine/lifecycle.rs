@@ -65,11 +65,13 @@ impl Engine {
                 Err(error) => reason = format!("{error:#}"),
             }
         }
-        Err(left_down(name, &reason).hint(format!("`docker start {name}` starts it again")))
+        Err(left_down(name, &reason).hint(format!(
+            "`docker start {name}` starts it again; `docker registry recover` does, and tidies up"
+        )))
     }
 
-    /// After a sweep. A process that somebody started meanwhile remembers blobs that are gone: it must not go on, and
-    /// what it may have written down elsewhere is forgotten once it has ended.
+    /// After a sweep. A process that served before it, or was started meanwhile, remembers blobs that are gone: it must
+    /// not go on, and what it may have written down elsewhere is forgotten once it has ended.
     pub(super) async fn start_afresh(
         &self,
         name: &str,
@@ -83,7 +85,7 @@ impl Engine {
         forget().await;
         if let Err(error) = stopped {
             return Err(Failure::failed(format!(
-                "the container `{name}`, started by somebody during the collection, could not be restarted: {error:#}"
+                "the registry's container `{name}` runs since before the end of the sweep and could not be restarted: {error:#}"
             ))
             .hint(format!(
                 "`docker restart {name}` before anything is pushed: it remembers blobs that are gone"
@@ -92,7 +94,7 @@ impl Engine {
         self.start_again(name, container).await
     }
 
-    async fn start(&self, container: &str) -> Result<()> {
+    pub(super) async fn start(&self, container: &str) -> Result<()> {
         let answer = self.docker.start_container(container, None::<StartContainerOptions>).await;
         let found = self.inspect(container).await?.context("the container is gone")?;
         let state = found.state.unwrap_or_default();

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use crate::model::printable;
+
 /// Boot, process namespace, process id and start time: no two processes share all four.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -30,6 +32,15 @@ impl Owner {
         format!("{} {} {}", self.machine, self.process, self.started)
     }
 
+    /// In the words of a sentence; `None` if the label is not of this form.
+    pub(super) fn describe(label: &str, host: Option<&str>) -> Option<String> {
+        let process: u32 = label.split(' ').nth(1)?.parse().ok()?;
+        Some(match host.map(printable) {
+            Some(host) => format!("process {process} on `{host}`"),
+            None => format!("process {process}"),
+        })
+    }
+
     /// Of the process that wrote `label`.
     pub(super) fn life(label: &str) -> Life {
         let mut parts = label.split(' ');
@@ -46,6 +57,12 @@ impl Owner {
             _ => Life::Unknown,
         }
     }
+}
+
+/// For people; processes are told apart without it.
+pub(super) fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn machine() -> Option<String> {
@@ -74,5 +91,13 @@ mod tests {
         let elsewhere = Owner { machine: "other/pid:[1]".to_owned(), ..owner };
         assert_eq!(Owner::life(&elsewhere.label()), Life::Unknown);
         assert_eq!(Owner::life("nonsense"), Life::Unknown);
+    }
+
+    #[test]
+    fn a_label_names_process_and_host() {
+        let label = Owner { process: 12, ..Owner::this_process().unwrap() }.label();
+        assert_eq!(Owner::describe(&label, Some("ci-7")).unwrap(), "process 12 on `ci-7`");
+        assert_eq!(Owner::describe(&label, None).unwrap(), "process 12");
+        assert_eq!(Owner::describe("nonsense", None), None);
     }
 }

@@ -1,47 +1,66 @@
-//! Putting right what a killed run left: a registry that is stopped, and collectors that nobody waits for.
+//! Putting right what a killed run left: a registry that is stopped, and one-off containers that nobody waits for.
 //!
-//! A collector of a run that is still at work must be left alone. On the machine of that run its process can be
-//! looked up; from elsewhere only what the engine shows can be judged, twice with a pause in between, since a run at
-//! work does not stay in the short states between its steps.
+//! What a run that is still at work has made must be left alone. On the machine of that run its process can be looked
+//! up; from elsewhere only what the engine shows can be judged, twice with a pause in between, since a run at work does
+//! not stay in the short states between its steps. Of several that want to put the same registry right one does, and
+//! the others wait for it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
 use jiff::{SignedDuration, Timestamp};
 
-use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
+use super::journal::{HOST, Journal, MODE, OWNER, REGISTRY, ROLE, Role, WAS_RUNNING, busy, label, owner_of};
 use super::owner::{Life, Owner};
-use super::{Certainty, Engine, RegistryContainer, redis};
+use super::put_back::Closing;
+use super::redis::Server;
+use super::window::{Manner, interrupted};
+use super::{Certainty, Engine, RegistryContainer};
+use crate::cancel::Cancel;
 use crate::error::Failure;
 
-/// Between making the collectors and stopping the registry lie moments; this allows for a slow engine.
+/// Between making the collectors and the first of them at work lie moments; this allows for a slow engine.
 const OPENING: SignedDuration = SignedDuration::from_mins(10);
 const BETWEEN_STEPS: Duration = Duration::from_secs(3);
+/// Longer than putting a registry right can take.
+const RECOVERS_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// Each look beyond the first is owed to somebody else who was at it.
+const LOOKS: usize = 3;
 
-/// The collectors of one registry and what they tell.
+/// The journal of one registry and what it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Leftover {
-    collectors: Vec<Trace>,
+    /// Empty, if somebody who put things right was killed at the very end.
+    containers: Vec<Trace>,
+    /// That of the registry, as all of them have it.
+    image: String,
     /// `None`: the registry's container is gone.
     registry: Option<RegistryTrace>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Trace {
+    id: String,
     name: String,
+    role: Role,
     state: ContainerSummaryStateEnum,
     created: i64,
-    owner: Option<Life>,
+    /// In words.
+    owner: Option<String>,
+    life: Option<Life>,
     was_running: bool,
+    is_live: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RegistryTrace {
     name: String,
     is_running: bool,
+    /// A command runs inside: a live collection goes on after its client has been killed.
+    is_busy: bool,
     ports: Vec<u16>,
 }
 
@@ -81,114 +100,179 @@ enum Verdict {
 }
 
 impl Engine {
-    /// Puts right what killed runs left, on whichever registry of this engine.
-    pub(crate) async fn recover(&self) -> Result<Recovered> {
-        let first = self.leftovers().await?;
-        if first.is_empty() {
-            return Ok(Recovered::default());
-        }
-        let now = self.engine_time().await?;
-        let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
-        let second = if verdicts.contains(&Verdict::LooksDead) {
-            tokio::time::sleep(BETWEEN_STEPS).await;
-            self.leftovers().await?
-        } else {
-            first.clone()
-        };
+    /// Puts right what killed runs left: on `only` one registry, or on whichever of this engine. Cancelled, it ends
+    /// between two registries.
+    pub(crate) async fn recover(&self, only: Option<&str>, cancel: &Cancel) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for ((registry, leftover), verdict) in first.iter().zip(verdicts) {
-            match second.get(registry) {
-                // Its run has put everything back itself meanwhile.
-                None => {}
-                Some(now) if verdict != Verdict::AtWork && now == leftover => {
-                    let done = self.put_right(registry, leftover, &mut recovered.warnings).await?;
-                    recovered.done.push(done);
+        for _ in 0..LOOKS {
+            let first = self.leftovers(only).await?;
+            if first.is_empty() {
+                return Ok(recovered);
+            }
+            recovered.at_work.clear();
+            let now = self.engine_time().await?;
+            let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
+            let second = if verdicts.contains(&Verdict::LooksDead) {
+                pause(BETWEEN_STEPS, cancel).await?;
+                self.leftovers(only).await?
+            } else {
+                first.clone()
+            };
+            let mut has_changed = false;
+            for ((registry, leftover), verdict) in first.iter().zip(verdicts) {
+                match second.get(registry) {
+                    // Its run has put everything back itself meanwhile.
+                    None => {}
+                    Some(now) if verdict != Verdict::AtWork && now == leftover => {
+                        match self.put_right(registry, leftover, cancel, &mut recovered.warnings).await? {
+                            Some(sentence) => recovered.done.push(sentence),
+                            None => has_changed = true,
+                        }
+                    }
+                    Some(_) => {
+                        let ports = leftover.registry.as_ref().map(|found| found.ports.clone());
+                        let busy =
+                            Busy { refusal: leftover.somebody_elses(), ports: ports.unwrap_or_default() };
+                        recovered.at_work.insert(registry.clone(), busy);
+                    }
                 }
-                Some(_) => {
-                    let ports = leftover.registry.as_ref().map_or_else(Vec::new, |found| found.ports.clone());
-                    let busy = Busy { refusal: leftover.somebody_elses(), ports };
-                    recovered.at_work.insert(registry.clone(), busy);
-                }
+            }
+            if !has_changed {
+                break;
             }
         }
         Ok(recovered)
     }
 
+    /// `None`: it is another maintenance by now.
     async fn put_right(
+        &self,
+        registry: &str,
+        leftover: &Leftover,
+        cancel: &Cancel,
+        warnings: &mut Vec<anyhow::Error>,
+    ) -> Result<Option<String>> {
+        if cancel.is_cancelled() {
+            return Err(interrupted());
+        }
+        self.take_turn(registry, leftover, cancel).await?;
+        let name = leftover.name();
+        let result = async {
+            match self.leftovers(Some(registry)).await?.get(registry) {
+                Some(now) if !now.containers.is_empty() && !now.is_still(leftover) => Ok(None),
+                // The lock of the dead run is still there, so nobody has begun another one.
+                Some(now) if !now.containers.is_empty() => {
+                    self.put_right_alone(registry, leftover, warnings).await.map(Some)
+                }
+                _ => Ok(Some(format!("What an interrupted collection of `{name}` had left was put right."))),
+            }
+        }
+        .await;
+        // What cannot be removed now the next one takes for what it is: its process is gone.
+        let _ = self.remove_one_off(&Journal::of(registry).recovery).await;
+        result
+    }
+
+    async fn put_right_alone(
         &self,
         registry: &str,
         leftover: &Leftover,
         warnings: &mut Vec<anyhow::Error>,
     ) -> Result<String> {
-        // While nothing runs nothing is remembered anew, so this may come first, and the journal is there until it is done.
-        if let Some(found) = leftover.registry.as_ref().filter(|found| !found.is_running)
-            && leftover.has_swept()
-        {
-            warnings.extend(self.forget_swept(&found.name, registry).await.err());
+        let name = leftover.name();
+        let Some(found) = &leftover.registry else {
+            self.remove_journal(&Journal::of(registry)).await?;
+            return Ok("The containers of a collection whose registry is gone were removed.".to_owned());
+        };
+        if !found.is_running && !leftover.was_running() {
+            self.remove_journal(&Journal::of(registry)).await?;
+            return Ok(format!("The containers of an interrupted collection of `{name}` were removed."));
         }
-        for collector in &leftover.collectors {
-            self.remove_collector(&collector.name).await?;
-        }
-        Ok(match &leftover.registry {
-            Some(found) if !found.is_running && leftover.was_running() => {
-                self.start_again(&found.name, registry).await?;
-                format!("An interrupted collection had left `{}` stopped: it was started again.", found.name)
+        let has_swept = leftover.has_swept();
+        let redis = if has_swept { self.remembers_in(registry).await } else { None };
+        let closed = self.put_back(&Closing { name, id: registry, has_swept, redis: redis.as_ref() }).await;
+        warnings.extend(closed.forgotten.and_then(Result::err));
+        closed.restored?;
+        let stood_in = leftover
+            .containers
+            .iter()
+            .any(|trace| trace.role == Role::StandIn && trace.state != ContainerSummaryStateEnum::CREATED);
+        Ok(match found.is_running {
+            false if stood_in => format!(
+                "An interrupted collection had left `{name}` stopped and a read-only stand-in in its place: it was started again."
+            ),
+            false => {
+                format!("An interrupted collection had left `{name}` stopped: it was started again.")
             }
-            Some(found) if found.is_running && leftover.has_swept() => {
-                let forget = async || warnings.extend(self.forget_swept(&found.name, registry).await.err());
-                self.start_afresh(&found.name, registry, forget).await?;
-                format!(
-                    "`{}` was started while an interrupted collection swept: it was restarted.",
-                    found.name
-                )
+            true if leftover.has_swept() => {
+                format!("`{name}` was running while an interrupted collection swept: it was restarted.")
             }
-            Some(found) => {
-                format!("The containers of an interrupted collection of `{}` were removed.", found.name)
-            }
-            None => "The containers of a collection whose registry is gone were removed.".to_owned(),
+            true => format!("The containers of an interrupted collection of `{name}` were removed."),
         })
     }
 
-    /// What an interrupted sweep removed is forgotten by a cache that outlives the registry too.
-    async fn forget_swept(&self, name: &str, registry: &str) -> Result<()> {
+    /// The cache that outlives the registry. Where that cannot be found out there may be one.
+    async fn remembers_in(&self, registry: &str) -> Option<Result<Server, String>> {
         let known = async {
             let found = self.inspect(registry).await?.context("the container is gone")?;
             let container = RegistryContainer::from_engine(found, String::new(), Certainty::Sure);
             self.store_configuration(&container).await
         };
-        let redis = match known.await {
+        match known.await {
             Ok(store) => store.redis,
             Err(error) => Some(Err(format!("{error:#}"))),
-        };
-        let Some(redis) = redis else { return Ok(()) };
-        let forgotten = self.forget(registry, &redis).await;
-        forgotten.map(|_| ()).map_err(|error| redis::still_remembers(name, &redis, &error))
+        }
     }
 
-    async fn leftovers(&self) -> Result<BTreeMap<String, Leftover>> {
-        let mut leftovers: BTreeMap<String, Leftover> = BTreeMap::new();
-        let collectors = self.list(true, Some(format!("{ROLE}={COLLECTOR}"))).await;
-        for collector in collectors.context("look for interrupted collections")? {
-            let Some(registry) = label(&collector, REGISTRY).map(ToOwned::to_owned) else {
-                continue;
+    /// The engine gives a name once: who has it puts the registry right. Others wait until it is gone, unless its
+    /// process is.
+    async fn take_turn(&self, registry: &str, leftover: &Leftover, cancel: &Cancel) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(300);
+        let name = Journal::of(registry).recovery;
+        let since = Instant::now();
+        while !self.create_recovery(registry, &leftover.image).await? {
+            let Some(found) = self.inspect(&name).await? else { continue };
+            let owner = label(&found, OWNER);
+            let created = found.created.as_ref().and_then(|created| created.parse::<Timestamp>().ok());
+            let is_gone = match owner.map_or(Life::Unknown, Owner::life) {
+                Life::Dead => true,
+                Life::Alive => false,
+                Life::Unknown => {
+                    let now = self.engine_time().await?;
+                    created.is_none_or(|created| now.duration_since(created) > RECOVERS_WITHIN)
+                }
             };
+            if is_gone && let Some(id) = &found.id {
+                // By its id: the name may be somebody else's by now.
+                self.remove_one_off(id).await?;
+            } else if since.elapsed() > PATIENCE {
+                return Err(busy(leftover.name(), &[&name], owner_of(&found), created).into());
+            } else {
+                pause(Duration::from_millis(250), cancel).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn leftovers(&self, only: Option<&str>) -> Result<BTreeMap<String, Leftover>> {
+        let filter = only.map_or_else(|| ROLE.to_owned(), |registry| format!("{REGISTRY}={registry}"));
+        let containers = self.list(true, Some(filter)).await.context("look for interrupted collections")?;
+        let mut leftovers: BTreeMap<String, Leftover> = BTreeMap::new();
+        for container in containers {
+            let Some(registry) = label_of(&container, REGISTRY) else { continue };
+            let image = container.image_id.clone().unwrap_or_default();
             leftovers
-                .entry(registry)
-                .or_insert_with(|| Leftover { collectors: Vec::new(), registry: None })
-                .collectors
-                .push(Trace {
-                    name: name_of(&collector),
-                    state: collector.state.unwrap_or(ContainerSummaryStateEnum::EMPTY),
-                    created: collector.created.unwrap_or_default(),
-                    owner: label(&collector, OWNER).map(Owner::life),
-                    was_running: label(&collector, WAS_RUNNING) == Some("true"),
-                });
+                .entry(registry.to_owned())
+                .or_insert_with(|| Leftover { containers: Vec::new(), image, registry: None })
+                .containers
+                .extend(Trace::of(&container));
         }
         for (id, leftover) in &mut leftovers {
-            leftover.collectors.sort_by(|one, other| one.name.cmp(&other.name));
+            leftover.containers.sort_by(|one, other| one.name.cmp(&other.name));
             leftover.registry = self.inspect(id).await?.map(|found| RegistryTrace {
                 name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
                 is_running: found.state.and_then(|state| state.running) == Some(true),
+                is_busy: found.exec_ids.is_some_and(|running| !running.is_empty()),
                 ports: published_ports(found.host_config),
             });
         }
@@ -203,52 +287,96 @@ impl Engine {
     }
 }
 
+async fn pause(time: Duration, cancel: &Cancel) -> Result<()> {
+    tokio::select! {
+        () = tokio::time::sleep(time) => Ok(()),
+        () = cancel.cancelled() => Err(interrupted()),
+    }
+}
+
+impl Trace {
+    /// `None` for what only says that somebody puts things right.
+    fn of(container: &ContainerSummary) -> Option<Self> {
+        let role = label_of(container, ROLE).and_then(Role::of).filter(|role| *role != Role::Recovery)?;
+        let owner = label_of(container, OWNER);
+        Some(Self {
+            id: container.id.clone().unwrap_or_default(),
+            name: name_of(container),
+            role,
+            state: container.state.unwrap_or(ContainerSummaryStateEnum::EMPTY),
+            created: container.created.unwrap_or_default(),
+            owner: owner.and_then(|owner| Owner::describe(owner, label_of(container, HOST))),
+            life: owner.map(Owner::life),
+            was_running: label_of(container, WAS_RUNNING) == Some("true"),
+            is_live: label_of(container, MODE) == Some(Manner::Live.name()),
+        })
+    }
+}
+
 impl Leftover {
     fn judge(&self, now: Timestamp) -> Verdict {
         // The process is known to live or known to be gone: nothing else need be looked at.
-        if self.collectors.iter().any(|collector| collector.owner == Some(Life::Alive)) {
+        if self.containers.iter().any(|trace| trace.life == Some(Life::Alive)) {
             return Verdict::AtWork;
         }
-        if self.collectors.iter().all(|collector| collector.owner == Some(Life::Dead)) {
+        if self.containers.iter().all(|trace| trace.life == Some(Life::Dead)) {
             return Verdict::Dead;
         }
-        let is_recent = |collector: &Trace| {
-            Timestamp::from_second(collector.created)
-                .is_ok_and(|created| now.duration_since(created) < OPENING)
+        if self.is_at_work() || self.is_opening(now) { Verdict::AtWork } else { Verdict::LooksDead }
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &Trace> {
+        self.containers.iter().filter(|trace| trace.role == Role::Collector)
+    }
+
+    fn is_at_work(&self) -> bool {
+        let is_busy = self.registry.as_ref().is_some_and(|registry| registry.is_busy);
+        self.collectors()
+            .any(|trace| trace.state == ContainerSummaryStateEnum::RUNNING || (trace.is_live && is_busy))
+    }
+
+    /// No collector has run: the registry has not been stopped yet, or its stand-in is still being looked at.
+    fn is_opening(&self, now: Timestamp) -> bool {
+        let serves = self.registry.as_ref().is_some_and(|registry| registry.is_running)
+            || self.containers.iter().any(|trace| {
+                trace.role == Role::StandIn && trace.state == ContainerSummaryStateEnum::RUNNING
+            });
+        let is_recent = |trace: &Trace| {
+            Timestamp::from_second(trace.created).is_ok_and(|created| now.duration_since(created) < OPENING)
         };
-        let is_at_work = |collector: &Trace| collector.state == ContainerSummaryStateEnum::RUNNING;
-        let is_opening = |collector: &Trace| {
-            let waits = collector.state == ContainerSummaryStateEnum::CREATED;
-            waits
-                && self.registry.as_ref().is_some_and(|registry| registry.is_running)
-                && is_recent(collector)
-        };
-        if self.collectors.iter().any(|collector| is_at_work(collector) || is_opening(collector)) {
-            Verdict::AtWork
-        } else {
-            Verdict::LooksDead
-        }
+        serves
+            && self
+                .collectors()
+                .all(|trace| trace.state == ContainerSummaryStateEnum::CREATED && is_recent(trace))
     }
 
     fn was_running(&self) -> bool {
-        self.collectors.iter().any(|collector| collector.was_running)
+        self.containers.iter().any(|trace| trace.was_running)
     }
 
-    /// Whether a sweep began. Its run removes the collectors before it starts the registry.
+    /// Whether a sweep began. In a live collection its trace is made just before.
     fn has_swept(&self) -> bool {
-        let suffix = Mode::Real.suffix();
-        self.collectors.iter().any(|collector| {
-            collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED
+        self.containers.iter().any(|trace| {
+            trace.name.ends_with("-sweep")
+                && (trace.is_live || trace.state != ContainerSummaryStateEnum::CREATED)
         })
     }
 
+    /// Whether nobody but one who put things right, and was killed, has been at it since.
+    fn is_still(&self, earlier: &Self) -> bool {
+        self.containers.iter().all(|trace| earlier.containers.iter().any(|then| then.id == trace.id))
+    }
+
+    fn name(&self) -> &str {
+        self.registry.as_ref().map_or("a registry", |registry| registry.name.as_str())
+    }
+
     fn somebody_elses(&self) -> Failure {
-        let registry = self.registry.as_ref().map_or("a registry", |registry| registry.name.as_str());
-        let names: Vec<&str> = self.collectors.iter().map(|collector| collector.name.as_str()).collect();
-        let names = names.join(" ");
-        Failure::refused(format!("another run is collecting the garbage of `{registry}` ({names})")).hint(format!(
-            "wait for it; if that run is dead, `docker rm -f {names} && docker start {registry}` puts the registry back"
-        ))
+        let names: Vec<&str> = self.containers.iter().map(|trace| trace.name.as_str()).collect();
+        let owner = self.containers.iter().find_map(|trace| trace.owner.clone());
+        let since = self.containers.iter().map(|trace| trace.created).min();
+        let since = since.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        busy(self.name(), &names, owner, since)
     }
 }
 
@@ -263,65 +391,9 @@ fn published_ports(host: Option<HostConfig>) -> Vec<u16> {
     ports.collect::<Option<Vec<u16>>>().unwrap_or_default()
 }
 
-fn label<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
+fn label_of<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
     container.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use bollard::models::PortBinding;
-
-    use super::*;
-    use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
-
-    fn leftover(states: &[ContainerSummaryStateEnum], owner: Option<Life>, registry_runs: bool) -> Leftover {
-        let trace = |&state| Trace { name: "x".to_owned(), state, created: 1_000, owner, was_running: true };
-        Leftover {
-            collectors: states.iter().map(trace).collect(),
-            registry: Some(RegistryTrace {
-                name: "registry".to_owned(),
-                is_running: registry_runs,
-                ports: Vec::new(),
-            }),
-        }
-    }
-
-    fn judge(leftover: &Leftover, seconds_later: i64) -> Verdict {
-        leftover.judge(Timestamp::from_second(1_000 + seconds_later).unwrap())
-    }
-
-    #[test]
-    fn a_registry_at_another_port_is_not_the_one_that_does_not_answer() {
-        let at = |ports: &[&str]| {
-            let binding = |port: &&str| PortBinding { host_port: Some((*port).to_owned()), host_ip: None };
-            let bindings =
-                HashMap::from([("5000/tcp".to_owned(), Some(ports.iter().map(binding).collect()))]);
-            let host = HostConfig { port_bindings: Some(bindings), ..HostConfig::default() };
-            Busy { refusal: Failure::refused("busy"), ports: published_ports(Some(host)) }
-        };
-        assert!(at(&["5000"]).may_be_at(Some(5000)));
-        assert!(!at(&["5000"]).may_be_at(Some(5001)));
-        assert!(at(&[""]).may_be_at(Some(5001)), "a port of the engine's choice");
-        assert!(at(&[]).may_be_at(Some(5001)), "the host's network");
-    }
-
-    #[test]
-    fn a_known_process_decides() {
-        assert_eq!(judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1), Verdict::Dead);
-        assert_eq!(judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1), Verdict::Dead);
-        assert_eq!(judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999), Verdict::AtWork);
-    }
-
-    #[test]
-    fn an_unknown_process_is_judged_by_what_the_engine_shows() {
-        let unknown = Some(Life::Unknown);
-        assert_eq!(judge(&leftover(&[RUNNING, CREATED], unknown, false), 9_999), Verdict::AtWork);
-        assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, true), 30), Verdict::AtWork);
-        assert_eq!(judge(&leftover(&[CREATED, CREATED], None, true), 9_999), Verdict::LooksDead);
-        assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, false), 30), Verdict::LooksDead);
-        assert_eq!(judge(&leftover(&[EXITED, CREATED], unknown, false), 30), Verdict::LooksDead);
-        assert_eq!(judge(&leftover(&[EXITED, EXITED], unknown, true), 30), Verdict::LooksDead);
-    }
-}
+mod tests;

@@ -1,77 +1,82 @@
 //! The bracket around a collection: the registry is stopped, the work is done, and whatever came of it (an error, a
 //! panic, a cancelled run, a lost answer of the stop request) the registry is started again.
 //!
-//! There is no asynchronous `Drop`, so the bracket is a function. What a killed process leaves is found by its
-//! collectors' labels and put right by `recover`.
+//! The mode only changes what stands in for the registry meanwhile. There is no asynchronous `Drop`, so the bracket is a
+//! function. What a killed process leaves is found in its journal and put right by `recover`.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use futures_util::FutureExt;
 
-use super::collector::{Collectors, LOG_LEVEL, Mode};
-use super::configuration::{Driver, StoreConfiguration};
-use super::find::looks_like_registry;
-use super::lifecycle::left_down;
-use super::redis::{self, Server};
+use super::collector::{LOG_LEVEL, Mode};
+use super::configuration::StoreConfiguration;
+use super::journal::Journal;
+use super::put_back::Closing;
+use super::redis;
 use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
 use crate::error::{Failure, Kind};
 
-/// How the collector runs.
+/// How the garbage is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// In a one-off container, while the registry is stopped.
-    Stopped,
+    /// With the registry stopped.
+    Offline,
+    /// With a stand-in in the registry's place, from which can be pulled.
+    ReadOnly,
     /// In the running registry, which is restarted afterwards. Nothing then keeps a push from being damaged.
     Live,
+}
+
+impl Manner {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::ReadOnly => "read-only",
+            Self::Live => "live",
+        }
+    }
 }
 
 /// What came of the work, and of putting the registry back. One may have failed without the other.
 #[derive(Debug)]
 pub(crate) struct Maintained<T> {
     pub(crate) result: Result<T>,
-    pub(crate) restored: Result<Restored>,
+    pub(crate) restored: Result<Restored, Failure>,
     /// How many keys of a cache that outlives the registry were removed; `None` where there is none, or no sweep.
     pub(crate) forgotten: Option<Result<u64>>,
 }
 
+/// The moments between which nobody served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Restored {
-    /// From asking it to stop until the engine said that it runs; zero if it never had to stop.
-    pub(crate) interruption: Duration,
+    /// When the registry was asked to stop; `None` if it never was.
+    pub(crate) stopped: Option<Instant>,
+    /// Since when the stand-in served, and when it was told to end.
+    pub(crate) stood_in: Option<(Instant, Instant)>,
 }
 
-/// The time between the brackets: the only place from which a collector can be run.
+/// The time between the brackets: the only place from which anything can be swept.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
     engine: &'a Engine,
     registry: &'a RegistryContainer,
+    store: &'a StoreConfiguration,
+    manner: Manner,
     cancel: &'a Cancel,
-    /// `None`: live.
-    collectors: Option<&'a Collectors>,
+    journal: Journal,
+    stopped: Cell<Option<Instant>>,
+    stands_in: Cell<Option<Instant>>,
     has_swept: Cell<bool>,
-    redis: Option<&'a Result<Server, String>>,
     forgotten: Cell<u64>,
 }
 
-impl<'a> Window<'a> {
-    fn new(
-        engine: &'a Engine,
-        registry: &'a RegistryContainer,
-        store: &'a StoreConfiguration,
-        cancel: &'a Cancel,
-        collectors: Option<&'a Collectors>,
-    ) -> Self {
-        let redis = store.redis.as_ref();
-        let (has_swept, forgotten) = (Cell::new(false), Cell::new(0));
-        Self { engine, registry, cancel, collectors, has_swept, redis, forgotten }
-    }
-
+impl Window<'_> {
     pub(crate) async fn collect(&self, mode: Mode) -> Result<CollectorRun> {
         if self.cancel.is_cancelled() {
             return Err(interrupted());
@@ -80,39 +85,45 @@ impl<'a> Window<'a> {
         if mode == Mode::Real {
             self.forget().await.map_err(|error| redis::not_collected(&self.registry.name, &error))?;
         }
-        self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
-        match self.collectors {
-            Some(collectors) => {
-                self.require_stopped().await?;
-                let run = self.engine.run_collector(collectors.name(mode), self.cancel).await?;
-                self.require_stopped().await?;
-                Ok(run)
-            }
-            None => self.collect_live(mode).await,
+        if self.manner == Manner::Live {
+            return self.collect_live(mode).await;
         }
+        self.require_quiet().await?;
+        let collector = match mode {
+            Mode::Dry => &self.journal.lock,
+            Mode::Real => &self.journal.sweep,
+        };
+        self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
+        let run = self.engine.run_collector(collector, self.cancel).await?;
+        self.require_quiet().await?;
+        Ok(run)
+    }
+
+    /// Stops the registry and puts the stand-in into its place.
+    async fn open(&self, refuses_pushes: &impl AsyncFn() -> Result<bool>) -> Result<()> {
+        if self.manner == Manner::Live {
+            return Ok(());
+        }
+        // Before the request is sent: its answer may be lost while it takes effect.
+        self.stopped.set(Some(Instant::now()));
+        self.engine.stop(&self.registry.id).await?;
+        if self.manner == Manner::ReadOnly && !self.cancel.is_cancelled() {
+            self.engine.serve_read_only(&self.journal.stand_in, self.cancel, refuses_pushes).await?;
+            self.stands_in.set(Some(Instant::now()));
+        }
+        Ok(())
     }
 
     async fn forget(&self) -> Result<()> {
-        if let Some(redis) = self.redis {
+        if let Some(redis) = &self.store.redis {
             let removed = self.engine.forget(&self.registry.id, redis).await?;
             self.forgotten.set(self.forgotten.get() + removed);
         }
         Ok(())
     }
 
-    /// Between the sweep and the start, once more: somebody may have started the registry meanwhile, and live it ran all
-    /// the time.
-    async fn forget_swept(&self) -> Option<Result<u64>> {
-        let redis = self.redis.filter(|_| self.has_swept.get())?;
-        let forgotten = caught(self.forget()).await;
-        Some(match forgotten {
-            Ok(()) => Ok(self.forgotten.get()),
-            Err(error) => Err(redis::still_remembers(&self.registry.name, redis, &error)),
-        })
-    }
-
     /// Nobody may write while a collector looks: not even a registry that somebody else has started.
-    async fn require_stopped(&self) -> Result<()> {
+    async fn require_quiet(&self) -> Result<()> {
         if self.engine.is_running(&self.registry.id).await? {
             return Err(Failure::failed(format!(
                 "somebody started the container `{}` during the collection",
@@ -121,218 +132,144 @@ impl<'a> Window<'a> {
             .hint("look for what watches over it (an autostart, a deployment), and verify with `docker registry verify`")
             .into());
         }
-        Ok(())
+        self.engine.refuse_other_writers(self.registry, self.store).await
     }
 
-    /// Not cut short when the run is cancelled: the collector in the container would go on.
     async fn collect_live(&self, mode: Mode) -> Result<CollectorRun> {
-        let registry = self.registry;
-        let mut command = vec![registry.command.binary.as_str()];
-        command.extend(mode.arguments(registry.configuration_path()?));
-        let mut run = CollectorRun::default();
-        let on_line = |line: &str| run.output.read_line(line);
-        let finished = self.engine.exec(&registry.id, &command, &[LOG_LEVEL], on_line).await?;
-        run.exit_code = finished.exit_code;
-        run.stderr = finished.stderr;
-        Ok(run)
+        if mode == Mode::Real {
+            // Its trace in the journal: whoever finds it restarts the registry.
+            let Self { engine, registry, store, manner, .. } = self;
+            engine.create_collector(&self.journal.sweep, mode, registry, store, *manner).await?;
+            self.has_swept.set(true);
+        }
+        self.engine.collect_inside(self.registry, mode).await
     }
 }
 
 impl Engine {
     /// `Err`: the registry was not touched. `Ok`: `work` ran, or stopping failed; both results say how it ended.
+    /// `refuses_pushes` looks whether the stand-in can be written to; `false`: it does not answer yet.
     pub(crate) async fn with_window<T>(
         &self,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
         manner: Manner,
         cancel: &Cancel,
+        refuses_pushes: impl AsyncFn() -> Result<bool>,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
         self.refuse_unfit(registry, store, manner).await?;
         if cancel.is_cancelled() {
             return Err(interrupted());
         }
-        match manner {
-            Manner::Stopped => self.while_stopped(registry, store, cancel, work).await,
-            Manner::Live => Ok(self.while_live(registry, store, cancel, work).await),
-        }
+        let journal = self.open_journal(registry, store, manner).await?;
+        let window = Window {
+            engine: self,
+            registry,
+            store,
+            manner,
+            cancel,
+            journal,
+            stopped: Cell::new(None),
+            stands_in: Cell::new(None),
+            has_swept: Cell::new(false),
+            forgotten: Cell::new(0),
+        };
+        let result = caught(async {
+            window.open(&refuses_pushes).await?;
+            work(&window).await
+        })
+        .await;
+        let closing = Instant::now();
+        let has_swept = window.has_swept.get();
+        let (name, id, redis) = (registry.name.as_str(), registry.id.as_str(), store.redis.as_ref());
+        let closed = self.put_back(&Closing { name, id, has_swept, redis }).await;
+        let restored = closed.restored.map(|()| Restored {
+            stopped: window.stopped.get().or_else(|| has_swept.then_some(closing)),
+            stood_in: window.stands_in.get().map(|since| (since, closing)),
+        });
+        let forgotten = closed.forgotten.map(|forgotten| Ok(forgotten? + window.forgotten.get()));
+        Ok(Maintained { result, restored, forgotten })
     }
 
-    /// Whether a window can be opened at all, to be asked before anything is deleted for a collection.
-    pub(crate) async fn refuse_unfit(
+    /// What the collector would remove, asked in the running registry. Nothing is changed, so nobody is locked out.
+    pub(crate) async fn survey(
+        &self,
+        registry: &RegistryContainer,
+        store: &StoreConfiguration,
+    ) -> Result<CollectorRun> {
+        self.refuse_unfit(registry, store, Manner::Live).await?;
+        self.collect_inside(registry, Mode::Dry).await
+    }
+
+    /// Everything that will be needed, made while the registry still serves: what can fail fails now.
+    async fn open_journal(
         &self,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
         manner: Manner,
-    ) -> Result<()> {
-        if let Some(refusal) = registry.refusal() {
-            return Err(refusal.into());
+    ) -> Result<Journal> {
+        let journal = Journal::of(&registry.id);
+        if !self.create_collector(&journal.lock, Mode::Dry, registry, store, manner).await? {
+            return Err(self.locked_by(registry).await.into());
         }
-        registry.configuration_path()?;
-        if let Driver::Filesystem { root } = &store.driver
-            && manner == Manner::Stopped
-            && !registry.is_on_a_mount(root)
-        {
-            return Err(Failure::refused(format!(
-                "the store {root} is neither on a volume nor on a bind mount of the container `{}`: \
-                     no other container can reach it",
-                registry.name
-            ))
-            .hint("`--gc-mode live` collects inside the running registry; nobody may push meanwhile")
-            .into());
-        }
-        self.refuse_other_writers(registry, store).await?;
-        self.refuse_hazards(registry, store).await?;
-        self.refuse_unreachable_cache(registry, store).await
-    }
-
-    async fn while_stopped<T>(
-        &self,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-        cancel: &Cancel,
-        work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
-    ) -> Result<Maintained<T>> {
-        let collectors = Collectors::create(self, registry, store).await?;
-        let window = Window::new(self, registry, store, cancel, Some(&collectors));
-        // The bracket opens before the request to stop is sent: its answer may be lost while it takes effect.
-        let opened = Instant::now();
-        let result = caught(async {
-            self.stop(&registry.id).await?;
-            work(&window).await
-        })
-        .await;
-        let mut forgotten = None;
-        let restored = self.put_back(&window, &collectors, &mut forgotten).await;
-        let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
-        Ok(Maintained { result, restored: restored.map_err(Into::into), forgotten })
-    }
-
-    /// No collector may be at work when the registry starts, so they go first; but they are the journal of what is to be
-    /// forgotten, so they stay until that is done. While nothing serves nothing is remembered anew.
-    async fn put_back(
-        &self,
-        window: &Window<'_>,
-        collectors: &Collectors,
-        forgotten: &mut Option<Result<u64>>,
-    ) -> Result<(), Failure> {
-        const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
-        let registry = window.registry;
-        *forgotten = window.forget_swept().await;
-        let mut reason = None;
-        for pause in PAUSES {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-            match collectors.remove(self).await {
-                Ok(()) if window.has_swept.get() => {
-                    let forget = async || *forgotten = window.forget_swept().await;
-                    return self.start_afresh(&registry.name, &registry.id, forget).await;
-                }
-                Ok(()) => return self.start_again(&registry.name, &registry.id).await,
-                Err(error) => reason = Some(error),
+        let rest = async {
+            let mut made = vec![&journal.lock];
+            if manner != Manner::Live {
+                require(self.create_collector(&journal.sweep, Mode::Real, registry, store, manner).await?)?;
+                made.push(&journal.sweep);
+            }
+            if manner == Manner::ReadOnly {
+                require(self.create_stand_in(&journal.stand_in, registry).await?)?;
+                made.push(&journal.stand_in);
+            }
+            if manner != Manner::Live {
+                self.give_configuration(registry, &made).await?;
+            }
+            Ok(())
+        };
+        match rest.await {
+            Ok(()) => Ok(journal),
+            Err(error) => {
+                self.remove_journal(&journal).await?;
+                Err(error)
             }
         }
-        if self.may_be_at_work(collectors).await {
-            let reason = reason.map_or_else(String::new, |error| format!("{error:#}"));
-            let names = [Mode::Dry, Mode::Real].map(|mode| collectors.name(mode)).join(" ");
-            let name = &registry.name;
-            return Err(left_down(name, &reason).hint(format!(
-                "`docker rm -f {names} && docker start {name}` ends the collection and starts it"
-            )));
-        }
-        // They have ended; that they are still there is only untidy.
-        self.start_again(&registry.name, &registry.id).await
     }
 
-    async fn may_be_at_work(&self, collectors: &Collectors) -> bool {
-        for mode in [Mode::Dry, Mode::Real] {
-            let Ok(found) = self.inspect(collectors.name(mode)).await else {
-                return true;
-            };
-            if found.and_then(|found| found.state).is_some_and(|state| state.running == Some(true)) {
-                return true;
-            }
-        }
-        false
-    }
-
-    async fn while_live<T>(
-        &self,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-        cancel: &Cancel,
-        work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
-    ) -> Maintained<T> {
-        let window = Window::new(self, registry, store, cancel, None);
-        let result = caught(work(&window)).await;
-        let mut forgotten = None;
-        let restored = if window.has_swept.get() {
-            self.restart(registry, async || forgotten = window.forget_swept().await).await
-        } else {
-            Ok(Restored { interruption: Duration::ZERO })
-        };
-        Maintained { result, restored, forgotten }
-    }
-
-    /// The process that served during a collection must not go on: it remembers blobs that are gone.
-    async fn restart(&self, registry: &RegistryContainer, forget: impl AsyncFnOnce()) -> Result<Restored> {
-        let asked = Instant::now();
-        let stopped = self.stop(&registry.id).await;
-        forget().await;
-        self.start_again(&registry.name, &registry.id).await?;
-        let restored = Restored { interruption: asked.elapsed() };
-        let same_process = match self.inspect(&registry.id).await? {
-            Some(found) => {
-                found.state.and_then(|state| state.started_at).as_ref() == Some(&registry.started_at)
-            }
-            None => true,
-        };
-        if same_process {
-            let reason = stopped.err().unwrap_or_else(|| anyhow!("the same process still runs"));
-            return Err(reason.context(
-                Failure::failed(format!("the registry's container `{}` was not restarted", registry.name))
-                    .hint(format!(
-                        "`docker restart {}` before anything is pushed: it remembers blobs that are gone",
-                        registry.name
-                    )),
-            ));
-        }
-        Ok(restored)
-    }
-
-    /// A second registry on the same files would write while this one is stopped.
-    async fn refuse_other_writers(
-        &self,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-    ) -> Result<()> {
-        let Driver::Filesystem { root } = &store.driver else {
-            return Ok(());
-        };
-        let Some(own) = registry.mount_of(root) else {
-            return Ok(());
-        };
-        for other in self.list(false, None).await.context("look for others who write to the store")? {
-            if other.id.as_deref() == Some(&registry.id) {
-                continue;
-            }
-            let is_registry = looks_like_registry(&other);
-            let name = super::find::name_of(&other);
-            let mounts =
-                other.mounts.unwrap_or_default().into_iter().map(super::container::Mount::from_engine);
-            if mounts.into_iter().any(|mount| mount.is_writable && mount.shares_files_with(own, is_registry))
-            {
-                return Err(Failure::refused(format!(
-                    "the container `{name}` can write to the store of `{}` and runs",
-                    registry.name
-                ))
-                .hint(format!(
-                    "`docker stop {name}` for the time of the collection, or delete only with `--no-gc`"
-                ))
-                .into());
+    /// A file that was copied into the registry's container, or edited there, is not part of its image.
+    async fn give_configuration(&self, registry: &RegistryContainer, containers: &[&String]) -> Result<()> {
+        let path = registry.configuration_path()?;
+        let Some(theirs) = self.read_file(&registry.id, path).await? else { return Ok(()) };
+        for name in containers {
+            if self.read_file(name, path).await?.as_ref() != Some(&theirs) {
+                self.write_file(name, path, &theirs).await?;
             }
         }
         Ok(())
     }
+
+    /// Not cut short when the run is cancelled: the collector in the container would go on.
+    async fn collect_inside(&self, registry: &RegistryContainer, mode: Mode) -> Result<CollectorRun> {
+        let mut command = vec![registry.command.binary.as_str()];
+        command.extend(mode.arguments(registry.configuration_path()?));
+        let mut run = CollectorRun::default();
+        let on_line = |line: &str| run.output.read_line(line);
+        let finished = self.exec(&registry.id, &command, &[LOG_LEVEL], on_line).await?;
+        run.exit_code = finished.exit_code;
+        run.stderr = finished.stderr;
+        Ok(run)
+    }
+}
+
+/// The lock is ours, so the other names can only be taken by what somebody left.
+fn require(is_made: bool) -> Result<()> {
+    if is_made {
+        return Ok(());
+    }
+    Err(Failure::refused("a container of an earlier collection is in the way")
+        .hint("`docker registry recover` removes what an interrupted run left")
+        .into())
 }
 
 /// Runs to the end; a panic becomes an error, so that what follows is done.
@@ -348,6 +285,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }
 
-fn interrupted() -> anyhow::Error {
+pub(super) fn interrupted() -> anyhow::Error {
     Failure::new(Kind::Interrupted, "interrupted before the collection").into()
 }

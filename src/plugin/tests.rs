@@ -203,7 +203,7 @@ fn completion_answers_in_cobras_format() {
     assert_eq!(without(&["registry", "pr"]), ["prune", ":4"]);
     assert_eq!(
         without(&["registry", ""]),
-        ["prune", "ls", "rm", "gc", "verify", "undo", "shell-function", ":4"]
+        ["prune", "ls", "rm", "gc", "verify", "undo", "recover", "shell-function", ":4"]
     );
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);

@@ -107,7 +107,8 @@ fn collection(collection: &Collection) -> Value {
             "storeBytesAfter": collected.after,
             "cacheKeysRemoved": collected.forgotten.as_ref().and_then(|forgotten| forgotten.as_ref().ok()),
             "cacheProblem": collected.forgotten.as_ref().and_then(|forgotten| forgotten.as_ref().err()),
-            "interruptionSeconds": collected.interruption.map(|interruption| interruption.as_secs_f64()),
+            "interruptionSeconds": collected.service.interruption().map(|time| time.as_secs_f64()),
+            "readOnlySeconds": collected.service.read_only.map(|time| time.as_secs_f64()),
         }),
     }
 }

@@ -4,7 +4,7 @@
 use crate::support::answer::Answer;
 use crate::support::content::{Content, Recipe, layer};
 use crate::support::engine::{clean_pull, docker, docker_reads, docker_says, left_out};
-use crate::support::registry::{Registry, STORE};
+use crate::support::registry::Registry;
 use crate::support::tool::{Running, Tool};
 
 /// An image in the engine, under a reference of the registry; it goes away with the value.
@@ -64,6 +64,11 @@ fn what_was_removed_and_collected_can_be_pushed_and_pulled_again() {
 }
 
 #[test]
+fn what_was_removed_and_collected_read_only_can_be_pushed_and_pulled_again() {
+    again("read-only");
+}
+
+#[test]
 fn what_was_removed_and_collected_live_can_be_pushed_and_pulled_again() {
     again("live");
 }
@@ -109,15 +114,6 @@ fn a_live_collection_gives_the_space_back_and_restarts_the_same_container() {
     registry.assert_pulls("app", ["kept"]);
 }
 
-/// Enough garbage for a sweep of a second or more.
-fn leave_much_garbage(registry: &Registry) {
-    registry.shell(&format!(
-        "i=0; while [ $i -lt 12000 ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
-         while read h; do echo {STORE}/blobs/sha256/${{h:0:2}}/$h; done < /tmp/names | xargs mkdir -p; \
-         while read h; do : > {STORE}/blobs/sha256/${{h:0:2}}/$h/data; done < /tmp/names"
-    ));
-}
-
 /// Starts a collection, starts the registry while it sweeps, and gives when that process was started.
 fn started_during_the_sweep(registry: &Registry, run: &mut Running) -> String {
     let sweep = format!("name=registry-prune-{}-sweep", &registry.identity().id[..12]);
@@ -135,7 +131,7 @@ fn a_process_that_somebody_starts_during_the_sweep_does_not_go_on() {
     }
     let registry = Registry::start();
     registry.client.push("app", &["1"], &Recipe::new("started meanwhile").build());
-    leave_much_garbage(&registry);
+    registry.leave_much_garbage();
     let tool = Tool::standalone();
     let gc = ["gc", "--force", "--registry", &registry.address];
 
@@ -144,7 +140,7 @@ fn a_process_that_somebody_starts_during_the_sweep_does_not_go_on() {
     let answer = run.wait().exits(1).mentions("somebody started");
     assert_ne!(registry.started_at(), meanwhile, "{answer}");
 
-    leave_much_garbage(&registry);
+    registry.leave_much_garbage();
     let mut run = tool.start(&gc);
     let meanwhile = started_during_the_sweep(&registry, &mut run);
     run.signal("KILL");

@@ -50,6 +50,21 @@ fn credentials_from_the_docker_configuration_do_the_whole_job() {
     does_the_whole_job(registry, &tool);
 }
 
+/// The stand-in has to prove itself to the account that does everything else.
+#[test]
+fn credentials_are_used_at_the_stand_in_as_well() {
+    if left_out() {
+        return;
+    }
+    let Guarded { registry, .. } = &guarded("stand-in");
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let tool = Tool::standalone().config(&json!({ "auths": { &registry.address: { "auth": auth } } }));
+    let arguments = ["rm", "--gc", "--gc-mode", "read-only", "--force", &registry.reference("app:1")];
+    tool.run(&arguments).success().says("(read-only)").never_says(PASSWORD);
+    assert_eq!(registry.blob_count(), 3);
+    registry.assert_in_service();
+}
+
 #[test]
 fn credentials_from_a_helper_do_the_whole_job() {
     if left_out() {

@@ -10,6 +10,8 @@ mod harness;
 mod indexes;
 mod input;
 mod outside;
+mod read_only;
+mod recovery;
 mod redis;
 mod refusals;
 mod retention;

@@ -64,7 +64,6 @@ fn what_a_killed_run_left_stopped_is_started_by_a_command_that_names_no_registry
     run.until("the registry is stopped for the collection", || !registry.is_running());
     run.signal("KILL");
     let _ = run.wait();
-    assert!(!registry.is_running());
 
     let answer = tool.run(&["ls"]);
     assert!(registry.is_running(), "{answer}");

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::error::Failure;
     use crate::model::{ByteSize, Digest};
-    use crate::outcome::{Collected, Fate, RepositoryOutcome};
+    use crate::outcome::{Collected, Fate, RepositoryOutcome, Service};
 
     fn outcome(fate: Fate, vanished: &[&str]) -> Outcome {
         let repository = RepositoryOutcome {
@@ -152,7 +152,7 @@ mod tests {
                 remarks: Vec::new(),
                 before: None,
                 after: None,
-                interruption: None,
+                service: Service::default(),
                 forgotten,
             })
         };

@@ -1,24 +1,31 @@
 //! Whether the registry's container is fit for a collection, asked before anything is changed, and whether the registry
 //! is there again afterwards.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::engine::Certainty;
+use anyhow::anyhow;
+
+use crate::engine::{Certainty, Manner};
 use crate::error::Failure;
-use crate::model::{RegistryAddress, Snapshot};
-use crate::registry::Registry;
+use crate::model::{Holdings, RegistryAddress, Repository, Snapshot};
+use crate::registry::{PushSupport, Registry};
 use crate::site::Site;
 
 use super::{Change, Collects};
 use crate::commands::Session;
-use crate::commands::session::Place;
+use crate::commands::session::{Place, is_unreachable};
 
 impl Change {
     /// The container, found before anything is changed. A run that collects nothing can do without.
     pub(super) async fn place(&self, session: &Session, registry: &Registry) -> anyhow::Result<Place> {
         let place = session.unless_cancelled(session.place(registry, &self.access)).await;
         if self.collects == Collects::No {
-            return Ok(place.unwrap_or_else(|error| Place::Elsewhere(format!("{error:#}"))));
+            let place = place.unwrap_or_else(|error| Place::Elsewhere(format!("{error:#}")));
+            if let Place::Here(site) = &place {
+                refuse_busy(session, site).await?;
+            }
+            return Ok(place);
         }
         let place = place?;
         if let Place::Here(site) = &place
@@ -31,6 +38,7 @@ impl Change {
 
     /// Whether the container may be stopped at all.
     async fn fit(&self, session: &Session, site: &Site) -> anyhow::Result<()> {
+        refuse_busy(session, site).await?;
         if let Some(refusal) = site.container.refusal() {
             return Err(refusal.hint("`--no-gc` deletes without touching the container").into());
         }
@@ -40,9 +48,6 @@ impl Change {
             ))
             .hint("set `proxy.ttl` in its configuration to keep what it caches for a shorter time")
             .into());
-        }
-        if let Some(busy) = session.put_right(&site.engine).await?.remove(&site.container.id) {
-            return Err(busy.refusal.into());
         }
         Ok(())
     }
@@ -73,14 +78,47 @@ impl Change {
     }
 
     /// What would be refused after the deletions is refused before them.
-    pub(super) async fn refuse_unfit(&self, session: &Session, place: &Place) -> anyhow::Result<()> {
-        match (place, self.collects) {
-            (Place::Here(site), Collects::Yes) => {
-                let Site { engine, container, store, .. } = &**site;
-                session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await
+    pub(super) async fn refuse_unfit(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        place: &Place,
+        kept: &Holdings,
+    ) -> anyhow::Result<()> {
+        let (Place::Here(site), Collects::Yes) = (place, self.collects) else { return Ok(()) };
+        let Site { engine, container, store, .. } = &**site;
+        session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await?;
+        if self.manner() == Manner::ReadOnly {
+            let support = session
+                .unless_cancelled(async { Ok(registry.push_support(&to_ask_about(kept)?).await?) })
+                .await?;
+            if let PushSupport::Denied(why) = support {
+                return Err(not_shown(&format!("this account may not push: {why}")).into());
             }
-            _ => Ok(()),
         }
+        Ok(())
+    }
+
+    /// Whether the stand-in refuses pushes: one is begun, with the account that does everything else. `false`: it does
+    /// not answer yet.
+    pub(super) async fn refuses_pushes(
+        &self,
+        session: &Session,
+        address: &RegistryAddress,
+        kept: &Holdings,
+    ) -> anyhow::Result<bool> {
+        let asked = async {
+            let registry = session.connect(address, &self.access).await?;
+            anyhow::Ok(registry.push_support(&to_ask_about(kept)?).await?)
+        };
+        let why = match asked.await {
+            Ok(PushSupport::ReadOnly) => return Ok(true),
+            Ok(PushSupport::Accepted) => "it accepted a push".to_owned(),
+            Ok(PushSupport::Denied(why)) => format!("this account may not push: {why}"),
+            Err(error) if is_unreachable(&error) => return Ok(false),
+            Err(error) => format!("{error:#}"),
+        };
+        Err(not_shown(&why).into())
     }
 
     /// Waits until the registry answers again. A port that the engine chose is another one after each start.
@@ -109,4 +147,27 @@ impl Change {
             }
         }
     }
+}
+
+/// Deletions during a collection can cost what is kept, so nobody else changes anything meanwhile.
+async fn refuse_busy(session: &Session, site: &Site) -> anyhow::Result<()> {
+    match session.put_right(&site.engine).await?.remove(&site.container.id) {
+        Some(busy) => Err(busy.refusal.into()),
+        None => Ok(()),
+    }
+}
+
+/// A repository in which the account has rights; without any, a name that nobody uses.
+fn to_ask_about(kept: &Holdings) -> anyhow::Result<Repository> {
+    if let Some(repository) = kept.manifests.keys().next() {
+        return Ok(repository.clone());
+    }
+    let random = RandomState::new().hash_one("repository");
+    let name = format!("docker-registry-prune-asks-{random:016x}");
+    name.parse().map_err(|error| anyhow!("{error}"))
+}
+
+fn not_shown(why: &str) -> Failure {
+    Failure::refused(format!("the stand-in cannot be shown to be read-only: {why}"))
+        .hint("`--gc-mode offline` needs no such proof: the registry is stopped meanwhile")
 }

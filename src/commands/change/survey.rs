@@ -17,9 +17,7 @@ impl Change {
     pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
         let planned = Planned::of(&plan);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
-            let survey = session
-                .unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel))
-                .await?;
+            let survey = session.unless_cancelled(collect::survey(site)).await?;
             let eligible = survey.output.eligible().len();
             session.ui.say(&format!("The collector would remove {eligible} blobs that nothing refers to."));
         }
@@ -55,8 +53,7 @@ impl Change {
         if let Some(refusal) = blocked(&planned.blockers) {
             return Err(refusal.into());
         }
-        let survey =
-            session.unless_cancelled(collect::survey(&self.task(site, &planned), &session.cancel)).await;
+        let survey = session.unless_cancelled(collect::survey(site)).await;
         // What cannot be surveyed while it is in service is looked at again with the registry stopped.
         let survey = match survey {
             Ok(survey) => survey,

@@ -62,7 +62,7 @@ fn registries_are_known_by_image_or_command() {
         let own = ContainerSummary { command: Some(command.to_owned()), ..container("x", "own", &[]) };
         assert!(looks_like_registry(&own), "{command}");
     }
-    let labels = HashMap::from([(crate::engine::collector::ROLE.to_owned(), "collector".to_owned())]);
+    let labels = HashMap::from([(crate::engine::journal::ROLE.to_owned(), "collector".to_owned())]);
     let collector = ContainerSummary { labels: Some(labels), ..container("x", "registry:2", &[]) };
     assert!(!looks_like_registry(&collector));
 }

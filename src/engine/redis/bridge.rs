@@ -22,11 +22,11 @@ use tokio::time::timeout;
 
 use super::protocol::{Reply, encode};
 use super::server::Server;
-use crate::engine::collector::{REGISTRY, ROLE};
 use crate::engine::{Engine, status};
 use crate::model::printable;
 
-const BRIDGE: &str = "redis";
+/// The label that says for which registry.
+const BRIDGE: &str = "io.github.docker-registry-prune.redis-of";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Bridge {
@@ -187,10 +187,8 @@ fn body(
         open_stdin: Some(true),
         stdin_once: Some(true),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(HashMap::from([
-            (ROLE.to_owned(), BRIDGE.to_owned()),
-            (REGISTRY.to_owned(), registry.id.unwrap_or_default()),
-        ])),
+        // Not one of the journal's: it holds nothing that has to be put back.
+        labels: Some(HashMap::from([(BRIDGE.to_owned(), registry.id.unwrap_or_default())])),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoint) }),
         host_config: Some(host_config),
         ..Default::default()

@@ -135,6 +135,32 @@ impl Client {
         }
     }
 
+    /// Pushes an image as far as the server lets it: `None`, or the status with which it refused. `Err`: nobody answered.
+    pub(crate) fn try_push(
+        &self,
+        repository: &str,
+        tag: &str,
+        image: &Image,
+    ) -> Result<Option<u16>, reqwest::Error> {
+        for blob in image.layers.iter().chain([&image.config]) {
+            let begun = self.send(&Method::POST, &format!("/v2/{repository}/blobs/uploads/"), None)?;
+            if begun.status != StatusCode::ACCEPTED {
+                return Ok(Some(begun.status.as_u16()));
+            }
+            let location = begun.headers["location"].to_str().expect("a location");
+            let separator = if location.contains('?') { '&' } else { '?' };
+            let path = format!("{location}{separator}digest={}", blob.digest);
+            let bytes = Content { media_type: "application/octet-stream", ..blob.clone() };
+            let stored = self.send(&Method::PUT, &path, Some(&bytes))?;
+            if stored.status != StatusCode::CREATED {
+                return Ok(Some(stored.status.as_u16()));
+            }
+        }
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let stored = self.send(&Method::PUT, &path, Some(&image.manifest))?;
+        Ok((stored.status != StatusCode::CREATED).then(|| stored.status.as_u16()))
+    }
+
     /// Pushes the images by digest and an OCI index over them under a tag.
     #[track_caller]
     pub(crate) fn push_index(&self, repository: &str, tag: &str, images: &[&Image]) -> Content {

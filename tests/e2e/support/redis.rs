@@ -52,7 +52,7 @@ impl Redis {
     /// A registry whose blobs are remembered here.
     pub(crate) fn registry(&self) -> Options {
         let options = Options::default()
-            .network(&self.name, &format!("{ALIAS}:{}", self.address))
+            .network_with_host(&self.name, &format!("{ALIAS}:{}", self.address))
             .env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "redis")
             .env("REGISTRY_REDIS_ADDR", &format!("{ALIAS}:6379"));
         match &self.password {

@@ -46,9 +46,15 @@ impl Options {
         self
     }
 
+    /// On a network of the test's own, where it has another name as well.
+    pub(crate) fn network(mut self, network: &str, alias: &str) -> Self {
+        self.arguments.extend([format!("--network={network}"), format!("--network-alias={alias}")]);
+        self
+    }
+
     /// On a network, with an entry in the hosts file.
-    pub(crate) fn network(mut self, name: &str, host: &str) -> Self {
-        self.arguments.extend([format!("--network={name}"), format!("--add-host={host}")]);
+    pub(crate) fn network_with_host(mut self, network: &str, host: &str) -> Self {
+        self.arguments.extend([format!("--network={network}"), format!("--add-host={host}")]);
         self
     }
 
@@ -98,6 +104,16 @@ impl Options {
         self.registry(name, address)
     }
 
+    /// Starts it on a port of the machine itself: nothing is published.
+    #[track_caller]
+    pub(crate) fn start_on_the_hosts_network(mut self) -> Registry {
+        let address = format!("127.0.0.1:{}", free_port());
+        self.arguments.push("--network=host".to_owned());
+        let (name, answer) = self.env("REGISTRY_HTTP_ADDR", &address).run("5000");
+        answer.success();
+        Registry { client: Client::new(&address, None), address, name }.awaited()
+    }
+
     fn run(&self, publish: &str) -> (String, Answer) {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("drp-e2e-{}-{serial}", process::id());
@@ -114,9 +130,7 @@ impl Options {
     }
 
     fn registry(self, name: String, address: String) -> Registry {
-        let registry = Registry { client: Client::new(&address, self.login), address, name };
-        registry.wait_until_it_answers();
-        registry
+        Registry { client: Client::new(&address, self.login), address, name }.awaited()
     }
 }
 
@@ -148,6 +162,12 @@ impl Registry {
     /// `app:1` as this registry's own.
     pub(crate) fn reference(&self, rest: &str) -> String {
         format!("{}/{rest}", self.address)
+    }
+
+    #[track_caller]
+    fn awaited(self) -> Self {
+        self.wait_until_it_answers();
+        self
     }
 
     pub(crate) fn wait_until_it_answers(&self) {
@@ -227,6 +247,42 @@ impl Registry {
 
     pub(crate) fn pull(&self, repository: &str, reference: &str) -> Result<Pulled, String> {
         self.client.pull(repository, reference)
+    }
+
+    /// Enough garbage for a sweep of a second or more.
+    pub(crate) fn leave_much_garbage(&self) {
+        self.shell(&format!(
+            "i=0; while [ $i -lt 12000 ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
+             while read h; do echo {STORE}/blobs/sha256/${{h:0:2}}/$h; done < /tmp/names | xargs mkdir -p; \
+             while read h; do : > {STORE}/blobs/sha256/${{h:0:2}}/$h/data; done < /tmp/names"
+        ));
+    }
+
+    /// The name of a one-off container that a collection of this registry makes.
+    pub(crate) fn one_off(&self, role: &str) -> String {
+        format!("registry-prune-{}-{role}", &self.identity().id[..12])
+    }
+
+    /// Whether a one-off container is there, in any of these states.
+    pub(crate) fn has_one_off(&self, role: &str, states: &[&str]) -> bool {
+        let name = format!("name=^{}$", self.one_off(role));
+        let states: Vec<String> = states.iter().map(|state| format!("--filter=status={state}")).collect();
+        let words = ["ps", "--all", "--quiet", "--filter", &name];
+        !docker_says(words.into_iter().chain(states.iter().map(String::as_str))).is_empty()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_in_service(&self) {
+        self.assert_runs_alone();
+        self.wait_until_it_answers();
+    }
+
+    /// Expects the registry to run and nothing of a collection to be there.
+    #[track_caller]
+    pub(crate) fn assert_runs_alone(&self) {
+        assert!(self.is_running());
+        let name = format!("name={}", self.one_off(""));
+        assert_eq!(docker_says(["ps", "--all", "--filter", &name, "--format", "{{.Names}}"]), "");
     }
 
     /// Collects as the seven-step how-tos do: in the running server's container.

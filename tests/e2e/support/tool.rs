@@ -200,6 +200,15 @@ impl Running<'_> {
         assert!(sent.is_ok_and(|status| status.success()), "{} had ended before the signal", self.words);
     }
 
+    /// Ends it as nothing can prevent, if it has not ended.
+    #[must_use]
+    pub(crate) fn kill(mut self) -> Answer {
+        if !self.has_ended() {
+            self.signal("KILL");
+        }
+        self.wait()
+    }
+
     #[must_use]
     pub(crate) fn wait(self) -> Answer {
         let output = self.child.wait_with_output().expect("wait for the program");
