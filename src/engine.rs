@@ -30,9 +30,11 @@ mod find;
 mod hazards;
 mod in_use;
 mod insecure;
+mod leftovers;
 mod lifecycle;
 mod output;
 mod owner;
+mod quiet;
 mod recover;
 mod tags;
 mod window;
@@ -42,8 +44,9 @@ pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
 pub(crate) use in_use::{Services, Usage};
+pub(crate) use quiet::Quiet;
 pub(crate) use recover::Busy;
-pub(crate) use window::Manner;
+pub(crate) use window::{Manner, Window};
 
 /// A connection to one engine that answered.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::model::ByteSize;
-use crate::outcome::{Collected, Collection, Fate, Outcome, Verified};
+use crate::outcome::{Collected, Collection, Fate, Outcome, Tidied, Verified};
 use crate::plan::{Plan, RepositoryPlan, Why};
 use crate::policy::{Kept, Verdict};
 
@@ -278,6 +278,31 @@ fn deletions(outcome: &Outcome) -> String {
     text
 }
 
+fn tidied(tidied: &Tidied) -> String {
+    let counts = &tidied.counts;
+    let mut parts: Vec<String> = [
+        (counts.repositories, "empty repository", "empty repositories"),
+        (counts.folders, "folder", "folders"),
+        (counts.links, "link to nothing", "links to nothing"),
+    ]
+    .into_iter()
+    .filter(|(number, _, _)| *number > 0)
+    .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+    .collect();
+    if counts.uploads > 0 {
+        parts.push(format!("{} of {}", count(counts.uploads, "unfinished upload"), counts.bytes));
+    }
+    let mut text = String::new();
+    if let Some((last, others)) = parts.split_last() {
+        let others = if others.is_empty() { String::new() } else { format!("{} and ", others.join(", ")) };
+        let _ = writeln!(text, "Removed what a collection leaves: {others}{last}");
+    }
+    if let Some(why) = &tidied.failed {
+        let _ = writeln!(text, "FAILED to remove what a collection leaves: {why}");
+    }
+    text
+}
+
 fn collection(collected: &Collected) -> String {
     let mut text = format!(
         "Garbage collected in `{}` ({}): {} removed, {} in use\n",
@@ -293,6 +318,7 @@ fn collection(collected: &Collected) -> String {
     for remark in &collected.remarks {
         let _ = writeln!(text, "{remark}");
     }
+    text.push_str(&tidied(&collected.tidied));
     if let Some(interruption) = collected.interruption {
         let _ = writeln!(text, "The registry was out of service for {:.1}s", interruption.as_secs_f64());
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::{self, Format, GcMode};
 use crate::collect::{self, Task};
 use crate::confirm::{self, Approved};
-use crate::engine::{Manner, Usage};
+use crate::engine::{Manner, Quiet, Usage};
 use crate::error::Failure;
 use crate::execute::execute;
 use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snapshot};
@@ -229,7 +229,11 @@ impl Change {
                 let name = &site.container.name;
                 match self.window.gc_mode {
                     GcMode::Offline => {
-                        format!("all garbage; the container `{name}` is stopped for it and started again")
+                        format!(
+                            "all garbage, repositories without images and uploads unfinished for {}; \
+                             the container `{name}` is stopped for it and started again",
+                            self.window.uploads_older_than
+                        )
                     }
                     GcMode::Live => format!(
                         "all garbage, while `{name}` goes on serving; then it is restarted. WHAT IS PUSHED MEANWHILE CAN BE DAMAGED"
@@ -261,8 +265,21 @@ impl Change {
         Ok(Some(execute(approved, registry, site, &session.cancel, &session.ui).await))
     }
 
-    fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {
-        Task { site, manner: self.manner(), kept: &planned.kept, dead: &planned.dead }
+    fn task<'a>(&self, session: &'a Session, site: &'a Site, planned: &'a Planned) -> Task<'a> {
+        Task {
+            site,
+            manner: self.manner(),
+            kept: &planned.kept,
+            dead: &planned.dead,
+            quiet: self.quiet(session),
+            uploads_older_than: self.window.uploads_older_than,
+        }
+    }
+
+    fn quiet<'a>(&self, session: &'a Session) -> Quiet<'a> {
+        let now = session.settings.now;
+        let wait = self.window.wait.map(|age| now.duration_since(age.before(now)).unsigned_abs());
+        Quiet::new(wait, &session.ui)
     }
 
     fn manner(&self) -> Manner {
@@ -292,7 +309,7 @@ impl Change {
             session.ui.warn("live collection: what is pushed meanwhile can be damaged.");
         }
         let answers = async |within| self.answers(session, site, registry.address(), within).await;
-        collect::collect(&self.task(site, planned), &session.cancel, &session.ui, answers).await
+        collect::collect(&self.task(session, site, planned), &session.cancel, &session.ui, answers).await
     }
 }
 

@@ -60,10 +60,22 @@ impl Mode {
     }
 }
 
-/// Both one-off containers, created and not started.
+/// What the container that tidies up after the collector is called.
+const TIDY: &str = "tidy";
+/// It only waits for the commands that are run in it. So long it may live when its run was killed.
+const TIDY_COMMAND: [&str; 2] = ["sleep", "600"];
+
+/// Whether a container of this name changes the store once it is started.
+pub(super) fn changes_the_store(name: &str) -> bool {
+    name.ends_with(Mode::Real.suffix()) || name.ends_with(TIDY)
+}
+
+/// The one-off containers, created and not started.
 #[derive(Debug)]
 pub(super) struct Collectors {
-    names: [String; 2],
+    names: [String; 3],
+    /// The image has what it takes to tidy up.
+    tidies: bool,
 }
 
 impl Collectors {
@@ -74,17 +86,31 @@ impl Collectors {
         }
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let count = if self.tidies { 3 } else { 2 };
+        self.names[..count].iter().map(String::as_str)
+    }
+
+    /// The container in which what the collector leaves can be looked at and removed.
+    pub(super) fn tidy(&self) -> Option<&str> {
+        self.tidies.then_some(self.names[2].as_str())
+    }
+
     pub(super) async fn create(
         engine: &Engine,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
     ) -> Result<Self> {
         let short = registry.id.get(..12).unwrap_or(&registry.id);
-        let names = [Mode::Dry, Mode::Real].map(|mode| format!("registry-prune-{short}-{}", mode.suffix()));
-        let collectors = Self { names };
-        engine.create_collector(collectors.name(Mode::Dry), Mode::Dry, registry, store).await?;
+        let suffixes = [Mode::Dry.suffix(), Mode::Real.suffix(), TIDY];
+        let names = suffixes.map(|suffix| format!("registry-prune-{short}-{suffix}"));
+        let collectors = Self { names, tidies: engine.can_tidy(registry, store).await };
+        engine.create_collector(collectors.name(Mode::Dry), Some(Mode::Dry), registry, store).await?;
         let rest = async {
-            engine.create_collector(collectors.name(Mode::Real), Mode::Real, registry, store).await?;
+            engine.create_collector(collectors.name(Mode::Real), Some(Mode::Real), registry, store).await?;
+            if let Some(tidy) = collectors.tidy() {
+                engine.create_collector(tidy, None, registry, store).await?;
+            }
             collectors.give_configuration(engine, registry).await
         };
         match rest.await {
@@ -102,16 +128,16 @@ impl Collectors {
         let theirs = engine.read_file(&registry.id, path).await?;
         let ours = engine.read_file(self.name(Mode::Dry), path).await?;
         if let Some(theirs) = theirs.filter(|theirs| ours.as_ref() != Some(theirs)) {
-            for name in &self.names {
-                engine.write_file(name, path, &theirs).await?;
+            for mode in [Mode::Dry, Mode::Real] {
+                engine.write_file(self.name(mode), path, &theirs).await?;
             }
         }
         Ok(())
     }
 
-    /// Ok: neither exists any more.
+    /// Ok: none exists any more.
     pub(super) async fn remove(&self, engine: &Engine) -> Result<()> {
-        for name in &self.names {
+        for name in self.names() {
             engine.remove_collector(name).await?;
         }
         Ok(())
@@ -122,7 +148,7 @@ impl Engine {
     async fn create_collector(
         &self,
         name: &str,
-        mode: Mode,
+        mode: Option<Mode>,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
     ) -> Result<()> {
@@ -184,7 +210,7 @@ impl Engine {
     }
 
     /// Started exactly once: a lost answer is made up for by looking, since a collector may have ended already.
-    async fn start_collector(&self, name: &str) -> Result<()> {
+    pub(super) async fn start_collector(&self, name: &str) -> Result<()> {
         const TRIES: u32 = 3;
         for remaining in (0..TRIES).rev() {
             let Err(error) = self.docker.start_container(name, None::<StartContainerOptions>).await else {
@@ -263,13 +289,19 @@ impl Engine {
     }
 }
 
+/// Of a collector or, without a mode, of the container that tidies up.
 fn body(
-    mode: Mode,
+    mode: Option<Mode>,
     registry: &RegistryContainer,
     store: &StoreConfiguration,
     owner: Option<&str>,
 ) -> Result<ContainerCreateBody> {
-    let configuration = registry.configuration_path()?;
+    let mut command = match mode {
+        Some(mode) => mode.arguments(registry.configuration_path()?),
+        None => TIDY_COMMAND[1..].to_vec(),
+    };
+    command.insert(0, mode.map_or(TIDY_COMMAND[0], |_| &registry.command.binary));
+    let mut command = command.into_iter().map(ToOwned::to_owned);
     // A store on disk needs no network; a bucket needs the one the registry has.
     let network = match &store.driver {
         Driver::Filesystem { .. } => "none".to_owned(),
@@ -303,8 +335,8 @@ fn body(
     };
     Ok(ContainerCreateBody {
         image: Some(registry.image.clone()),
-        entrypoint: Some(vec![registry.command.binary.clone()]),
-        cmd: Some(mode.arguments(configuration).into_iter().map(ToOwned::to_owned).collect()),
+        entrypoint: Some(command.by_ref().take(1).collect()),
+        cmd: Some(command.collect()),
         env: Some(environment),
         user: Some(registry.user.clone()),
         working_dir: Some(registry.working_dir.clone()),

@@ -12,7 +12,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
-use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
+use super::collector::{COLLECTOR, OWNER, REGISTRY, ROLE, WAS_RUNNING, changes_the_store};
 use super::find::name_of;
 use super::owner::{Life, Owner};
 use crate::error::Failure;
@@ -205,9 +205,8 @@ impl Leftover {
 
     /// Whether a sweep began. Its run removes the collectors before it starts the registry.
     fn has_swept(&self) -> bool {
-        let suffix = Mode::Real.suffix();
         self.collectors.iter().any(|collector| {
-            collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED
+            changes_the_store(&collector.name) && collector.state != ContainerSummaryStateEnum::CREATED
         })
     }
 
@@ -281,6 +280,17 @@ mod tests {
         assert_eq!(judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1), Verdict::Dead);
         assert_eq!(judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1), Verdict::Dead);
         assert_eq!(judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999), Verdict::AtWork);
+    }
+
+    #[test]
+    fn what_was_started_to_sweep_or_tidy_up_has_changed_the_store() {
+        let named = |name: &str, state| {
+            let mut leftover = leftover(&[state], None, true);
+            leftover.collectors[0].name = format!("registry-prune-0123456789ab-{name}");
+            leftover.has_swept()
+        };
+        assert!(named("sweep", RUNNING) && named("sweep", EXITED) && named("tidy", RUNNING));
+        assert!(!named("dry", EXITED) && !named("sweep", CREATED) && !named("tidy", CREATED));
     }
 
     #[test]

@@ -9,13 +9,13 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use futures_util::FutureExt;
 
 use super::collector::{Collectors, LOG_LEVEL, Mode};
 use super::configuration::{Driver, StoreConfiguration};
-use super::find::looks_like_registry;
 use super::lifecycle::left_down;
+use super::quiet::Quiet;
 use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
@@ -46,12 +46,13 @@ pub(crate) struct Restored {
 /// The time between the brackets: the only place from which a collector can be run.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     registry: &'a RegistryContainer,
-    cancel: &'a Cancel,
+    pub(super) cancel: &'a Cancel,
     /// `None`: live.
-    collectors: Option<&'a Collectors>,
-    has_swept: Cell<bool>,
+    pub(super) collectors: Option<&'a Collectors>,
+    /// Whether a process that serves meanwhile may remember what is gone.
+    pub(super) has_swept: Cell<bool>,
 }
 
 impl Window<'_> {
@@ -72,7 +73,7 @@ impl Window<'_> {
     }
 
     /// Nobody may write while a collector looks: not even a registry that somebody else has started.
-    async fn require_stopped(&self) -> Result<()> {
+    pub(super) async fn require_stopped(&self) -> Result<()> {
         if self.engine.is_running(&self.registry.id).await? {
             return Err(Failure::failed(format!(
                 "somebody started the container `{}` during the collection",
@@ -105,15 +106,29 @@ impl Engine {
         registry: &RegistryContainer,
         store: &StoreConfiguration,
         manner: Manner,
+        quiet: &Quiet<'_>,
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
         self.refuse_unfit(registry, store, manner).await?;
-        if cancel.is_cancelled() {
-            return Err(interrupted());
-        }
+        let quiet = quiet.restarted();
+        self.await_quiet(registry, store, manner, &quiet, cancel).await?;
         match manner {
-            Manner::Stopped => self.while_stopped(registry, store, cancel, work).await,
+            Manner::Stopped => {
+                let collectors = loop {
+                    let collectors = Collectors::create(self, registry, store).await?;
+                    // Making them took a moment.
+                    match self.disturbance(registry, store, manner).await {
+                        Ok(None) => break collectors,
+                        disturbed => {
+                            collectors.remove(self).await?;
+                            disturbed?;
+                            self.await_quiet(registry, store, manner, &quiet, cancel).await?;
+                        }
+                    }
+                };
+                Ok(self.while_stopped(registry, &collectors, cancel, work).await)
+            }
             Manner::Live => Ok(self.while_live(registry, cancel, work).await),
         }
     }
@@ -141,23 +156,21 @@ impl Engine {
             .hint("`--gc-mode live` collects inside the running registry; nobody may push meanwhile")
             .into());
         }
-        self.refuse_other_writers(registry, store).await?;
         self.refuse_hazards(registry, store).await
     }
 
     async fn while_stopped<T>(
         &self,
         registry: &RegistryContainer,
-        store: &StoreConfiguration,
+        collectors: &Collectors,
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
-    ) -> Result<Maintained<T>> {
-        let collectors = Collectors::create(self, registry, store).await?;
+    ) -> Maintained<T> {
         let window = Window {
             engine: self,
             registry,
             cancel,
-            collectors: Some(&collectors),
+            collectors: Some(collectors),
             has_swept: Cell::new(false),
         };
         // The bracket opens before the request to stop is sent: its answer may be lost while it takes effect.
@@ -167,9 +180,9 @@ impl Engine {
             work(&window).await
         })
         .await;
-        let restored = self.put_back(registry, &collectors, window.has_swept.get()).await;
+        let restored = self.put_back(registry, collectors, window.has_swept.get()).await;
         let restored = restored.map(|()| Restored { interruption: opened.elapsed() });
-        Ok(Maintained { result, restored: restored.map_err(Into::into) })
+        Maintained { result, restored: restored.map_err(Into::into) }
     }
 
     /// No collector may be at work when the registry starts, so they go first.
@@ -191,7 +204,7 @@ impl Engine {
         }
         if self.may_be_at_work(collectors).await {
             let reason = reason.map_or_else(String::new, |error| format!("{error:#}"));
-            let names = [Mode::Dry, Mode::Real].map(|mode| collectors.name(mode)).join(" ");
+            let names = collectors.names().collect::<Vec<_>>().join(" ");
             let name = &registry.name;
             return Err(left_down(name, &reason).hint(format!(
                 "`docker rm -f {names} && docker start {name}` ends the collection and starts it"
@@ -202,8 +215,8 @@ impl Engine {
     }
 
     async fn may_be_at_work(&self, collectors: &Collectors) -> bool {
-        for mode in [Mode::Dry, Mode::Real] {
-            let Ok(found) = self.inspect(collectors.name(mode)).await else {
+        for name in collectors.names() {
+            let Ok(found) = self.inspect(name).await else {
                 return true;
             };
             if found.and_then(|found| found.state).is_some_and(|state| state.running == Some(true)) {
@@ -253,41 +266,6 @@ impl Engine {
         }
         Ok(restored)
     }
-
-    /// A second registry on the same files would write while this one is stopped.
-    async fn refuse_other_writers(
-        &self,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-    ) -> Result<()> {
-        let Driver::Filesystem { root } = &store.driver else {
-            return Ok(());
-        };
-        let Some(own) = registry.mount_of(root) else {
-            return Ok(());
-        };
-        for other in self.list(false, None).await.context("look for others who write to the store")? {
-            if other.id.as_deref() == Some(&registry.id) {
-                continue;
-            }
-            let is_registry = looks_like_registry(&other);
-            let name = super::find::name_of(&other);
-            let mounts =
-                other.mounts.unwrap_or_default().into_iter().map(super::container::Mount::from_engine);
-            if mounts.into_iter().any(|mount| mount.is_writable && mount.shares_files_with(own, is_registry))
-            {
-                return Err(Failure::refused(format!(
-                    "the container `{name}` can write to the store of `{}` and runs",
-                    registry.name
-                ))
-                .hint(format!(
-                    "`docker stop {name}` for the time of the collection, or delete only with `--no-gc`"
-                ))
-                .into());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Runs to the end; a panic becomes an error, so that what follows is done.
@@ -303,6 +281,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }
 
-fn interrupted() -> anyhow::Error {
+pub(super) fn interrupted() -> anyhow::Error {
     Failure::new(Kind::Interrupted, "interrupted before the collection").into()
 }

@@ -6,8 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that decides or words: no I/O, no clock, no printing.
-const PURE: [&str; 10] =
-    ["model", "age", "glob", "reference", "policy", "plan", "outcome", "protect", "report", "certificate"];
+const PURE: [&str; 11] = [
+    "model",
+    "age",
+    "glob",
+    "reference",
+    "policy",
+    "plan",
+    "outcome",
+    "protect",
+    "report",
+    "certificate",
+    "leftovers",
+];
 /// What the pure modules may not know, be it through others.
 const ACTS: [&str; 13] = [
     "registry",

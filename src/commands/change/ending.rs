@@ -53,6 +53,13 @@ impl Change {
             }
             Format::Table => session.ui.data(&report::ended(&ended)),
         }
+        if let (Collection::Done(collected), true) = (collection, self.output.verbose) {
+            collected
+                .tidied
+                .left
+                .iter()
+                .for_each(|left| session.ui.say(&format!("Left in the store: {left}")));
+        }
         if let Some(error) = failure {
             session.ui.error(error);
         }

@@ -85,7 +85,9 @@ impl Change {
         match (place, self.collects) {
             (Place::Here(site), Collects::Yes) => {
                 let Site { engine, container, store, .. } = &**site;
-                session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await
+                let manner = self.manner();
+                session.unless_cancelled(engine.refuse_unfit(container, store, manner)).await?;
+                engine.await_quiet(container, store, manner, &self.quiet(session), &session.cancel).await
             }
             _ => Ok(()),
         }
