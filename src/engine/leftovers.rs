@@ -10,11 +10,22 @@ use super::{Engine, RegistryContainer};
 use crate::leftovers::{Leftovers, Listing};
 use crate::model::printable;
 
-const TOOLS: &str = "for tool in date find stat xargs rm rmdir sleep; do command -v $tool || exit 1; done";
+const TOOLS: &str = "for tool in date find stat rm rmdir sleep; do command -v $tool || exit 1; done";
 /// `find` follows no symbolic links, and `stat` says what they are.
 const LIST: &str = r#"date +%s && exec find "$1" -exec stat -c '%f %Y %s %n' {} +"#;
-/// Each list only when everything before it went.
-const REMOVE: &str = "xargs -0 -r rm -f </leftovers.files && xargs -0 -r rmdir </leftovers.folders && exec xargs -0 -r rmdir </leftovers.frames";
+/// Each list only when everything before it went. The `xargs` of busybox 1.35 garbles long lists, so the shell takes
+/// them apart; a path of the registry's layout has no line break. `rm` without `-f` says what it did not find.
+const REMOVE: &str = r#"
+each() {
+    set --
+    while IFS= read -r path; do
+        set -- "$@" "$path"
+        if [ $# -eq 100 ]; then $by "$@" || return 1; set --; fi
+    done
+    [ $# -eq 0 ] || $by "$@"
+}
+by=rm; each </leftovers.files && by=rmdir && each </leftovers.folders && each </leftovers.frames
+"#;
 
 impl Engine {
     /// Whether the image has the programs for it.
@@ -44,7 +55,7 @@ impl Engine {
             ("/leftovers.frames", &leftovers.frames),
         ];
         for (name, paths) in lists {
-            let list: String = paths.iter().map(|path| format!("{store}/{path}\0")).collect();
+            let list: String = paths.iter().map(|path| format!("{store}/{path}\n")).collect();
             self.write_file(container, name, list.as_bytes()).await?;
         }
         let finished = self.exec(container, &["sh", "-c", REMOVE], &[], |_| ()).await?;
