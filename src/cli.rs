@@ -273,6 +273,13 @@ pub(crate) struct Window {
     /// running container followed by a restart (pushes meanwhile can be lost)
     #[arg(long, value_enum, default_value_t = GcMode::Offline, value_name = "MODE")]
     pub(crate) gc_mode: GcMode,
+    /// Remove unfinished uploads to which nothing was added for longer than this
+    #[arg(long, value_name = "AGE", default_value = "24h", allow_hyphen_values = true)]
+    pub(crate) uploads_older_than: Age,
+    /// Wait until pushes have ended and other containers on the store have stopped, for 10min or AGE, before the
+    /// collection is refused
+    #[arg(long, value_name = "AGE", num_args = 0..=1, require_equals = true, default_missing_value = "10min")]
+    pub(crate) wait: Option<Age>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

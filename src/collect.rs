@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::age::Age;
 use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
-use crate::engine::{Manner, Mode, Restored};
-use crate::error::{Failure, Kind};
+use crate::engine::{Manner, Mode, Opening, Quiet, Restored, Window};
+use crate::error::{self, Failure, Kind};
+use crate::leftovers::{self, Counts};
 use crate::model::{Digest, Holdings};
-use crate::outcome::{Collected, Collection, Service};
+use crate::outcome::{Collected, Collection, Service, Tidied};
 use crate::site::Site;
 use crate::ui::Ui;
 
@@ -24,12 +26,15 @@ pub(crate) struct Task<'a> {
     pub(crate) kept: &'a Holdings,
     /// What the plan itself left without a holder.
     pub(crate) dead: &'a BTreeSet<Digest>,
+    pub(crate) quiet: Quiet<'a>,
+    pub(crate) uploads_older_than: Age,
 }
 
 /// What the dry run and the sweep said.
 struct Swept {
     certificate: CollectorRun,
     sweep: Option<CollectorRun>,
+    tidied: Tidied,
 }
 
 /// Asks the collector what it would remove, with the registry in service. Nothing is changed.
@@ -56,17 +61,20 @@ pub(crate) async fn collect<R>(
     let before = task.site.size().await;
     let progress = ui.spinner("Collecting garbage");
     let demand = demand(task.kept);
-    let window =
-        engine.with_window(container, store, task.manner, cancel, doors.refuses_pushes, async |window| {
-            let certificate = window.collect(Mode::Dry).await?;
-            if certify(&certificate, &demand)? == Certified::NothingToCollect
-                || certificate.output.eligible().is_empty()
-            {
-                return Ok(Swept { certificate, sweep: None });
-            }
-            let sweep = window.collect(Mode::Real).await?;
-            Ok(Swept { certificate, sweep: Some(sweep) })
-        });
+    let opening = Opening { registry: container, store, manner: task.manner, quiet: task.quiet, cancel };
+    let work = async |window: &Window<'_>| {
+        let certificate = window.collect(Mode::Dry).await?;
+        let sweep = if certify(&certificate, &demand)? == Certified::NothingToCollect
+            || certificate.output.eligible().is_empty()
+        {
+            None
+        } else {
+            Some(window.collect(Mode::Real).await?)
+        };
+        let tidied = tidy(task, window).await?;
+        Ok(Swept { certificate, sweep, tidied })
+    };
+    let window = engine.with_window(&opening, doors.refuses_pushes, work);
     let maintained = match Box::pin(window).await {
         Ok(maintained) => maintained,
         Err(error) => return (Collection::Failed(error), None),
@@ -123,6 +131,49 @@ impl Service {
             },
         }
     }
+}
+
+/// What the collector has left, looked for with the registry in service; what is not known is not counted.
+pub(crate) async fn leftovers(task: &Task<'_>) -> Counts {
+    let (Manner::Offline | Manner::ReadOnly, Some(root)) = (task.manner, task.site.root()) else {
+        return Counts::default();
+    };
+    let listing = task.site.engine.list_store(&task.site.container.id, root).await;
+    listing.map_or_else(
+        |_| Counts::default(),
+        |listing| leftovers::plan(&listing, task.kept, task.uploads_older_than).counts,
+    )
+}
+
+/// Removes what the collector leaves. That it cannot be done is no failure of the collection.
+async fn tidy(task: &Task<'_>, window: &Window<'_>) -> anyhow::Result<Tidied> {
+    let mut tidied = Tidied::default();
+    let root = match (task.site.root(), window.cannot_tidy()) {
+        (Some(root), None) => root,
+        (None, _) => {
+            tidied.left.push("what a collection leaves, since the store is not on files".to_owned());
+            return Ok(tidied);
+        }
+        (Some(_), Some(why)) => {
+            tidied.left.push(why.to_owned());
+            return Ok(tidied);
+        }
+    };
+    let removed = async {
+        let leftovers = leftovers::plan(&window.list_store(root).await?, task.kept, task.uploads_older_than);
+        tidied.left.clone_from(&leftovers.odd);
+        if !leftovers.is_empty() {
+            window.remove(root, &leftovers).await?;
+        }
+        tidied.counts = leftovers.counts;
+        anyhow::Ok(())
+    };
+    match removed.await {
+        Err(error) if error::failure_in(&error).is_some() => return Err(error),
+        Err(error) => tidied.failed = Some(format!("{error:#}")),
+        Ok(()) => {}
+    }
+    Ok(tidied)
 }
 
 fn demand(kept: &Holdings) -> Demand {
@@ -187,6 +238,7 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
         swept: removed,
         beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,
+        tidied: Box::new(swept.tidied.clone()),
         before: None,
         after: None,
         forgotten: None,

@@ -32,10 +32,12 @@ mod hazards;
 mod in_use;
 mod insecure;
 mod journal;
+mod leftovers;
 mod lifecycle;
 mod output;
 mod owner;
 mod put_back;
+mod quiet;
 mod recover;
 mod redis;
 mod stand_in;
@@ -47,9 +49,10 @@ pub(crate) use configuration::{Driver, StoreConfiguration};
 pub(crate) use container::{Certainty, RegistryContainer};
 pub(crate) use find::Found;
 pub(crate) use in_use::{Services, Usage};
+pub(crate) use quiet::Quiet;
 pub(crate) use recover::Busy;
 pub(crate) use tags::PushTimes;
-pub(crate) use window::{Manner, Restored};
+pub(crate) use window::{Manner, Opening, Restored, Window};
 
 /// A connection to one engine that answered.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod execute;
 mod glob;
+mod leftovers;
 mod model;
 mod outcome;
 mod plan;

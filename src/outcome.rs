@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::leftovers::Counts;
 use crate::model::{ByteSize, Digest, Repository, Tag};
 
 /// What a run did to tags and manifests.
@@ -109,6 +110,7 @@ pub(crate) struct Collected {
     pub(crate) beyond_plan: Vec<Digest>,
     /// What differs between the certificate and the sweep.
     pub(crate) remarks: Vec<String>,
+    pub(crate) tidied: Box<Tidied>,
     /// Size of the store, where it could be measured.
     pub(crate) before: Option<ByteSize>,
     pub(crate) after: Option<ByteSize>,
@@ -138,4 +140,15 @@ impl Service {
     pub(crate) fn interruption(&self) -> Option<Duration> {
         (!self.interruptions.is_empty()).then(|| self.interruptions.iter().sum())
     }
+}
+
+/// What became of what the collector leaves behind.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tidied {
+    /// What was removed.
+    pub(crate) counts: Counts,
+    /// What stays: nobody knows what it is, or it cannot be reached.
+    pub(crate) left: Vec<String>,
+    /// What went wrong; then nothing counts as removed.
+    pub(crate) failed: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::ByteSize;
-use crate::outcome::{Collected, Collection, Fate, Outcome, Verified};
+use crate::outcome::{Collected, Collection, Fate, Outcome, Tidied, Verified};
 
 pub(crate) mod explain;
 pub(crate) mod json;
@@ -127,6 +127,31 @@ fn deletions(outcome: &Outcome) -> String {
     text
 }
 
+fn tidied(tidied: &Tidied) -> String {
+    let counts = &tidied.counts;
+    let mut parts: Vec<String> = [
+        (counts.repositories, "empty repository", "empty repositories"),
+        (counts.folders, "folder", "folders"),
+        (counts.links, "link to nothing", "links to nothing"),
+    ]
+    .into_iter()
+    .filter(|(number, _, _)| *number > 0)
+    .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+    .collect();
+    if counts.uploads > 0 {
+        parts.push(format!("{} of {}", count(counts.uploads, "unfinished upload"), counts.bytes));
+    }
+    let mut text = String::new();
+    if let Some((last, others)) = parts.split_last() {
+        let others = if others.is_empty() { String::new() } else { format!("{} and ", others.join(", ")) };
+        let _ = writeln!(text, "Removed what a collection leaves: {others}{last}");
+    }
+    if let Some(why) = &tidied.failed {
+        let _ = writeln!(text, "FAILED to remove what a collection leaves: {why}");
+    }
+    text
+}
+
 fn collection(collected: &Collected) -> String {
     let mut text = format!(
         "Garbage collected in `{}` ({}): {} removed, {} in use\n",
@@ -152,6 +177,7 @@ fn collection(collected: &Collected) -> String {
         }
         None => {}
     }
+    text.push_str(&tidied(&collected.tidied));
     if let Some(interruption) = collected.service.interruption() {
         let seconds = |time: &Duration| format!("{:.1}s", time.as_secs_f64());
         let _ = write!(text, "The registry was out of service for {}", seconds(&interruption));

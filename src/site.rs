@@ -17,7 +17,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Where the store's files are, when they are files.
-    fn root(&self) -> Option<&str> {
+    pub(crate) fn root(&self) -> Option<&str> {
         match &self.store.driver {
             Driver::Filesystem { root } => Some(root),
             Driver::Other(_) => None,

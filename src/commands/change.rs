@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::{self, Format, GcMode};
 use crate::collect::{self, Doors, Task};
 use crate::confirm::{self, Approved};
-use crate::engine::{Manner, Usage};
+use crate::engine::{Manner, Quiet, Usage};
 use crate::error::Failure;
 use crate::execute::execute;
 use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snapshot};
@@ -248,7 +248,11 @@ impl Change {
                 let name = &site.container.name;
                 match self.window.gc_mode {
                     GcMode::Offline => {
-                        format!("all garbage; the container `{name}` is stopped for it and started again")
+                        format!(
+                            "all garbage, repositories without images and uploads unfinished for {}; \
+                             the container `{name}` is stopped for it and started again",
+                            self.window.uploads_older_than
+                        )
                     }
                     GcMode::ReadOnly => format!(
                         "all garbage; meanwhile a read-only stand-in serves pulls in place of the container `{name}`, which is stopped for it and started again"
@@ -284,8 +288,21 @@ impl Change {
         Ok(Some(Deleted { outcome, run }))
     }
 
-    fn task<'a>(&self, site: &'a Site, planned: &'a Planned) -> Task<'a> {
-        Task { site, manner: self.manner(), kept: &planned.kept, dead: &planned.dead }
+    fn task<'a>(&self, session: &'a Session, site: &'a Site, planned: &'a Planned) -> Task<'a> {
+        Task {
+            site,
+            manner: self.manner(),
+            kept: &planned.kept,
+            dead: &planned.dead,
+            quiet: self.quiet(session),
+            uploads_older_than: self.window.uploads_older_than,
+        }
+    }
+
+    fn quiet<'a>(&self, session: &'a Session) -> Quiet<'a> {
+        let now = session.settings.now;
+        let wait = self.window.wait.map(|age| now.duration_since(age.before(now)).unsigned_abs());
+        Quiet::new(wait, &session.ui)
     }
 
     fn manner(&self) -> Manner {
@@ -319,7 +336,7 @@ impl Change {
             refuses_pushes: async || self.refuses_pushes(session, registry.address(), &planned.kept).await,
             answers: async |within| self.answers(session, site, registry.address(), within).await,
         };
-        collect::collect(&self.task(site, planned), &session.cancel, &session.ui, doors).await
+        collect::collect(&self.task(session, site, planned), &session.cancel, &session.ui, doors).await
     }
 }
 

@@ -42,12 +42,15 @@ impl Mode {
     }
 }
 
+/// It only waits for the commands that are run in it. So long it may live when its run was killed.
+const TIDY_COMMAND: [&str; 2] = ["sleep", "600"];
+
 impl Engine {
-    /// `false`: the name is taken.
+    /// Without a mode it is the container that tidies up after the collector. `false`: the name is taken.
     pub(super) async fn create_collector(
         &self,
         name: &str,
-        mode: Mode,
+        mode: Option<Mode>,
         registry: &RegistryContainer,
         store: &StoreConfiguration,
         manner: Manner,
@@ -71,7 +74,7 @@ impl Engine {
     }
 
     /// Started exactly once: a lost answer is made up for by looking, since a collector may have ended already.
-    async fn start_collector(&self, name: &str) -> Result<()> {
+    pub(super) async fn start_collector(&self, name: &str) -> Result<()> {
         const TRIES: u32 = 3;
         for remaining in (0..TRIES).rev() {
             let Err(error) = self.docker.start_container(name, None::<StartContainerOptions>).await else {
@@ -150,13 +153,19 @@ impl Engine {
     }
 }
 
+/// Of a collector or, without a mode, of the container that tidies up.
 fn body(
-    mode: Mode,
+    mode: Option<Mode>,
     registry: &RegistryContainer,
     store: &StoreConfiguration,
     manner: Manner,
 ) -> Result<ContainerCreateBody> {
-    let configuration = registry.configuration_path()?;
+    let mut command = match mode {
+        Some(mode) => mode.arguments(registry.configuration_path()?),
+        None => TIDY_COMMAND[1..].to_vec(),
+    };
+    command.insert(0, mode.map_or(TIDY_COMMAND[0], |_| &registry.command.binary));
+    let mut command = command.into_iter().map(ToOwned::to_owned);
     // A store on disk needs no network; a bucket needs the one the registry has.
     let network = match &store.driver {
         Driver::Filesystem { .. } => "none".to_owned(),
@@ -185,8 +194,8 @@ fn body(
     };
     Ok(ContainerCreateBody {
         image: Some(registry.image.clone()),
-        entrypoint: Some(vec![registry.command.binary.clone()]),
-        cmd: Some(mode.arguments(configuration).into_iter().map(ToOwned::to_owned).collect()),
+        entrypoint: Some(command.by_ref().take(1).collect()),
+        cmd: Some(command.collect()),
         env: Some(environment),
         user: Some(registry.user.clone()),
         working_dir: Some(registry.working_dir.clone()),

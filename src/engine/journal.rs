@@ -55,6 +55,8 @@ pub(super) struct Journal {
     /// The dry collector: it changes nothing, so it may stay until everything else is put back.
     pub(super) lock: String,
     pub(super) sweep: String,
+    /// Removes what the collector leaves.
+    pub(super) tidy: String,
     pub(super) stand_in: String,
     pub(super) recovery: String,
 }
@@ -66,6 +68,7 @@ impl Journal {
         Self {
             lock: name("dry"),
             sweep: name("sweep"),
+            tidy: name("tidy"),
             stand_in: name("stand-in"),
             recovery: name("recovery"),
         }

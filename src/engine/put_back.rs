@@ -58,9 +58,10 @@ impl Engine {
         if let Some(error) = obstacle
             && self.may_be_at_work(&journal).await
         {
-            let Journal { sweep, stand_in, .. } = &journal;
-            return Err(left_down(name, &format!("{error:#}"))
-                .hint(format!("`docker rm -f {sweep} {stand_in}; docker start {name}` puts it back")));
+            let Journal { sweep, tidy, stand_in, .. } = &journal;
+            return Err(left_down(name, &format!("{error:#}")).hint(format!(
+                "`docker rm -f {sweep} {tidy} {stand_in}; docker start {name}` puts it back"
+            )));
         }
         if has_swept {
             // Nothing serves, so nothing is remembered anew; and the journal is there until it is done.
@@ -84,19 +85,20 @@ impl Engine {
     /// Nothing writes to the store or holds the registry's ports any more. The lock stays.
     async fn clear(&self, journal: &Journal) -> Result<()> {
         self.remove_one_off(&journal.sweep).await?;
+        self.remove_one_off(&journal.tidy).await?;
         self.end_stand_in(&journal.stand_in).await
     }
 
     /// The lock last.
     pub(super) async fn remove_journal(&self, journal: &Journal) -> Result<()> {
-        for name in [&journal.sweep, &journal.stand_in, &journal.lock] {
+        for name in [&journal.sweep, &journal.tidy, &journal.stand_in, &journal.lock] {
             self.remove_one_off(name).await?;
         }
         Ok(())
     }
 
     async fn may_be_at_work(&self, journal: &Journal) -> bool {
-        for name in [&journal.sweep, &journal.stand_in] {
+        for name in [&journal.sweep, &journal.tidy, &journal.stand_in] {
             let Ok(found) = self.inspect(name).await else {
                 return true;
             };

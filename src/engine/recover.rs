@@ -357,7 +357,7 @@ impl Leftover {
     /// Whether a sweep began. In a live collection its trace is made just before.
     fn has_swept(&self) -> bool {
         self.containers.iter().any(|trace| {
-            trace.name.ends_with("-sweep")
+            (trace.name.ends_with("-sweep") || trace.name.ends_with("-tidy"))
                 && (trace.is_live || trace.state != ContainerSummaryStateEnum::CREATED)
         })
     }

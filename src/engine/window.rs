@@ -16,6 +16,7 @@ use super::collector::{LOG_LEVEL, Mode};
 use super::configuration::StoreConfiguration;
 use super::journal::Journal;
 use super::put_back::Closing;
+use super::quiet::Quiet;
 use super::redis;
 use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
@@ -61,18 +62,31 @@ pub(crate) struct Restored {
     pub(crate) stood_in: Option<(Instant, Instant)>,
 }
 
+/// Which registry is to be collected, how, and what may hold that back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) registry: &'a RegistryContainer,
+    pub(crate) store: &'a StoreConfiguration,
+    pub(crate) manner: Manner,
+    pub(crate) quiet: Quiet<'a>,
+    pub(crate) cancel: &'a Cancel,
+}
+
 /// The time between the brackets: the only place from which anything can be swept.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     registry: &'a RegistryContainer,
     store: &'a StoreConfiguration,
     manner: Manner,
-    cancel: &'a Cancel,
-    journal: Journal,
+    pub(super) cancel: &'a Cancel,
+    pub(super) journal: Journal,
+    /// The image has what it takes to tidy up.
+    tidies: bool,
     stopped: Cell<Option<Instant>>,
     stands_in: Cell<Option<Instant>>,
-    has_swept: Cell<bool>,
+    /// Whether a process that serves meanwhile may remember what is gone.
+    pub(super) has_swept: Cell<bool>,
     forgotten: Cell<u64>,
 }
 
@@ -122,8 +136,19 @@ impl Window<'_> {
         Ok(())
     }
 
+    /// Why nothing can be removed from the store beside what the collector removes.
+    pub(crate) fn cannot_tidy(&self) -> Option<&'static str> {
+        match self.manner {
+            Manner::Live => Some("what a collection leaves, since the registry went on serving"),
+            _ if !self.tidies => {
+                Some("what a collection leaves, since there are no tools in the registry's image")
+            }
+            Manner::Offline | Manner::ReadOnly => None,
+        }
+    }
+
     /// Nobody may write while a collector looks: not even a registry that somebody else has started.
-    async fn require_quiet(&self) -> Result<()> {
+    pub(super) async fn require_quiet(&self) -> Result<()> {
         if self.engine.is_running(&self.registry.id).await? {
             return Err(Failure::failed(format!(
                 "somebody started the container `{}` during the collection",
@@ -139,7 +164,7 @@ impl Window<'_> {
         if mode == Mode::Real {
             // Its trace in the journal: whoever finds it restarts the registry.
             let Self { engine, registry, store, manner, .. } = self;
-            engine.create_collector(&self.journal.sweep, mode, registry, store, *manner).await?;
+            engine.create_collector(&self.journal.sweep, Some(mode), registry, store, *manner).await?;
             self.has_swept.set(true);
         }
         self.engine.collect_inside(self.registry, mode).await
@@ -151,18 +176,26 @@ impl Engine {
     /// `refuses_pushes` looks whether the stand-in can be written to; `false`: it does not answer yet.
     pub(crate) async fn with_window<T>(
         &self,
-        registry: &RegistryContainer,
-        store: &StoreConfiguration,
-        manner: Manner,
-        cancel: &Cancel,
+        opening: &Opening<'_>,
         refuses_pushes: impl AsyncFn() -> Result<bool>,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Result<Maintained<T>> {
+        let &Opening { registry, store, manner, quiet, cancel } = opening;
         self.refuse_unfit(registry, store, manner).await?;
-        if cancel.is_cancelled() {
-            return Err(interrupted());
-        }
-        let journal = self.open_journal(registry, store, manner).await?;
+        let quiet = quiet.restarted();
+        let tidies = manner != Manner::Live && self.can_tidy(registry, store).await;
+        let journal = loop {
+            self.await_quiet(registry, store, manner, &quiet, cancel).await?;
+            let journal = self.open_journal(registry, store, manner, tidies).await?;
+            // Making it took a moment.
+            match self.disturbance(registry, store, manner).await {
+                Ok(None) => break journal,
+                disturbed => {
+                    self.remove_journal(&journal).await?;
+                    disturbed?;
+                }
+            }
+        };
         let window = Window {
             engine: self,
             registry,
@@ -170,6 +203,7 @@ impl Engine {
             manner,
             cancel,
             journal,
+            tidies,
             stopped: Cell::new(None),
             stands_in: Cell::new(None),
             has_swept: Cell::new(false),
@@ -208,16 +242,21 @@ impl Engine {
         registry: &RegistryContainer,
         store: &StoreConfiguration,
         manner: Manner,
+        tidies: bool,
     ) -> Result<Journal> {
         let journal = Journal::of(&registry.id);
-        if !self.create_collector(&journal.lock, Mode::Dry, registry, store, manner).await? {
+        if !self.create_collector(&journal.lock, Some(Mode::Dry), registry, store, manner).await? {
             return Err(self.locked_by(registry).await.into());
         }
         let rest = async {
             let mut made = vec![&journal.lock];
             if manner != Manner::Live {
-                require(self.create_collector(&journal.sweep, Mode::Real, registry, store, manner).await?)?;
+                let sweep = self.create_collector(&journal.sweep, Some(Mode::Real), registry, store, manner);
+                require(sweep.await?)?;
                 made.push(&journal.sweep);
+            }
+            if tidies {
+                require(self.create_collector(&journal.tidy, None, registry, store, manner).await?)?;
             }
             if manner == Manner::ReadOnly {
                 require(self.create_stand_in(&journal.stand_in, registry).await?)?;

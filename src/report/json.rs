@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{RepositoryState, Snapshot};
-use crate::outcome::{Collection, Fate, Outcome, Verified};
+use crate::outcome::{Collection, Fate, Outcome, Tidied, Verified};
 use crate::plan::{Plan, Why};
 use crate::policy::Verdict;
 
@@ -103,6 +103,7 @@ fn collection(collection: &Collection) -> Value {
             "blobsRemoved": collected.swept.len(),
             "blobsBeyondPlan": collected.beyond_plan,
             "remarks": collected.remarks,
+            "leftovers": leftovers(&collected.tidied),
             "storeBytesBefore": collected.before,
             "storeBytesAfter": collected.after,
             "cacheKeysRemoved": collected.forgotten.as_ref().and_then(|forgotten| forgotten.as_ref().ok()),
@@ -111,6 +112,19 @@ fn collection(collection: &Collection) -> Value {
             "readOnlySeconds": collected.service.read_only.map(|time| time.as_secs_f64()),
         }),
     }
+}
+
+fn leftovers(tidied: &Tidied) -> Value {
+    let counts = &tidied.counts;
+    json!({
+        "repositories": counts.repositories,
+        "folders": counts.folders,
+        "links": counts.links,
+        "uploads": counts.uploads,
+        "bytes": counts.bytes,
+        "left": tidied.left,
+        "failure": tidied.failed,
+    })
 }
 
 pub(crate) fn verification(verified: &Verified) -> Value {

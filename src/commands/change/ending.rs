@@ -76,6 +76,13 @@ impl Change {
                 }
             }
         }
+        if let (Collection::Done(collected), true) = (collection, self.output.verbose) {
+            collected
+                .tidied
+                .left
+                .iter()
+                .for_each(|left| session.ui.say(&format!("Left in the store: {left}")));
+        }
         if let Some(error) = failure {
             session.ui.error(error);
         }
@@ -153,6 +160,7 @@ mod tests {
                 before: None,
                 after: None,
                 service: Service::default(),
+                tidied: Box::default(),
                 forgotten,
             })
         };

@@ -87,8 +87,10 @@ impl Change {
     ) -> anyhow::Result<()> {
         let (Place::Here(site), Collects::Yes) = (place, self.collects) else { return Ok(()) };
         let Site { engine, container, store, .. } = &**site;
-        session.unless_cancelled(engine.refuse_unfit(container, store, self.manner())).await?;
-        if self.manner() == Manner::ReadOnly {
+        let manner = self.manner();
+        session.unless_cancelled(engine.refuse_unfit(container, store, manner)).await?;
+        engine.await_quiet(container, store, manner, &self.quiet(session), &session.cancel).await?;
+        if manner == Manner::ReadOnly {
             let support = session
                 .unless_cancelled(async { Ok(registry.push_support(&to_ask_about(kept)?).await?) })
                 .await?;

@@ -17,9 +17,17 @@ impl Change {
     pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
         let planned = Planned::of(&plan);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
+            let task = self.task(session, site, &planned);
             let survey = session.unless_cancelled(collect::survey(site)).await?;
             let eligible = survey.output.eligible().len();
             session.ui.say(&format!("The collector would remove {eligible} blobs that nothing refers to."));
+            let left = collect::leftovers(&task).await;
+            if left.are_worth_a_stop() {
+                session.ui.say(&format!(
+                    "Repositories without images that would go: {}; unfinished uploads: {}, {}.",
+                    left.repositories, left.uploads, left.bytes
+                ));
+            }
         }
         if self.output.format == Format::Json {
             session.ui.data(&format!(
@@ -60,7 +68,10 @@ impl Change {
             Err(error) if error::kind_of(&error) == error::Kind::Failed => return Ok(true),
             Err(error) => return Err(error),
         };
-        Ok(survey.output.summary().is_none_or(|summary| summary.blobs > 0) && !survey.found_no_store())
+        let has_blobs = survey.output.summary().is_none_or(|summary| summary.blobs > 0);
+        Ok(!survey.found_no_store()
+            && (has_blobs
+                || collect::leftovers(&self.task(session, site, &planned)).await.are_worth_a_stop()))
     }
 
     pub(super) fn nothing_to_do(&self, session: &Session, plan: &Plan, place: &Place) -> u8 {

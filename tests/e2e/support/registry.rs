@@ -58,6 +58,13 @@ impl Options {
         self
     }
 
+    /// The server needs none when its command is named.
+    pub(crate) fn without_a_shell(mut self) -> Self {
+        self.arguments.push("--entrypoint=/bin/registry".to_owned());
+        self.command = vec!["serve".to_owned(), "/etc/docker/registry/config.yml".to_owned()];
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));

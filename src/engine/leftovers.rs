@@ -1,0 +1,97 @@
+//! What the collector leaves in a store on files: listed and removed by the programs of the registry's own image, in a
+//! one-off container, while the registry is stopped. What may go is decided elsewhere; a folder goes by `rmdir`, which
+//! fails when there is more in it than was seen.
+
+use anyhow::{Result, bail};
+
+use super::configuration::{Driver, STORE, StoreConfiguration};
+use super::window::{Window, interrupted};
+use super::{Engine, RegistryContainer};
+use crate::leftovers::{Leftovers, Listing};
+use crate::model::printable;
+
+const TOOLS: &str = "for tool in date find stat rm rmdir sleep; do command -v $tool || exit 1; done";
+/// `find` follows no symbolic links, and `stat` says what they are.
+const LIST: &str = r#"date +%s && exec find "$1" -exec stat -c '%f %Y %s %n' {} +"#;
+/// Each list only when everything before it went. The `xargs` of busybox 1.35 garbles long lists, so the shell takes
+/// them apart; a path of the registry's layout has no line break. `rm` without `-f` says what it did not find.
+const REMOVE: &str = r#"
+each() {
+    set --
+    while IFS= read -r path; do
+        set -- "$@" "$path"
+        if [ $# -eq 100 ]; then $by "$@" || return 1; set --; fi
+    done
+    [ $# -eq 0 ] || $by "$@"
+}
+by=rm; each </leftovers.files && by=rmdir && each </leftovers.folders && each </leftovers.frames
+"#;
+
+impl Engine {
+    /// Whether the image has the programs for it.
+    pub(super) async fn can_tidy(&self, registry: &RegistryContainer, store: &StoreConfiguration) -> bool {
+        let Driver::Filesystem { .. } = store.driver else { return false };
+        let asked = self.exec(&registry.id, &["sh", "-c", TOOLS], &[], |_| ()).await;
+        asked.is_ok_and(|asked| asked.exit_code == 0)
+    }
+
+    /// Everything in the store. In a running registry it fails when files come and go meanwhile.
+    pub(crate) async fn list_store(&self, container: &str, root: &str) -> Result<Listing> {
+        let store = store_at(root);
+        let mut listing = Listing::default();
+        let command = ["sh", "-c", LIST, "sh", &store];
+        let finished = self.exec(container, &command, &[], |line| listing.read_line(&store, line)).await?;
+        if finished.exit_code != 0 || !finished.stderr.is_empty() {
+            bail!("the store could not be listed: {}", printable(&finished.stderr));
+        }
+        Ok(listing)
+    }
+
+    async fn remove_leftovers(&self, container: &str, root: &str, leftovers: &Leftovers) -> Result<()> {
+        let store = store_at(root);
+        let lists = [
+            ("/leftovers.files", &leftovers.files),
+            ("/leftovers.folders", &leftovers.folders),
+            ("/leftovers.frames", &leftovers.frames),
+        ];
+        for (name, paths) in lists {
+            let list: String = paths.iter().map(|path| format!("{store}/{path}\n")).collect();
+            self.write_file(container, name, list.as_bytes()).await?;
+        }
+        let finished = self.exec(container, &["sh", "-c", REMOVE], &[], |_| ()).await?;
+        if finished.exit_code != 0 {
+            bail!("not everything could be removed: {}", printable(&finished.stderr));
+        }
+        Ok(())
+    }
+}
+
+impl Window<'_> {
+    pub(crate) async fn list_store(&self, root: &str) -> Result<Listing> {
+        let container = &self.journal.tidy;
+        self.require_quiet().await?;
+        self.engine.start_collector(container).await?;
+        self.unless_cancelled(self.engine.list_store(container, root)).await
+    }
+
+    /// Removes what a plan made from [`Self::list_store`] says. Cut short anywhere it leaves a store that the registry
+    /// and its collector can live with.
+    pub(crate) async fn remove(&self, root: &str, leftovers: &Leftovers) -> Result<()> {
+        let container = &self.journal.tidy;
+        self.require_quiet().await?;
+        self.has_swept.set(true);
+        self.unless_cancelled(self.engine.remove_leftovers(container, root, leftovers)).await
+    }
+
+    /// What is left running in the container ends with it.
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(interrupted()),
+            done = work => done,
+        }
+    }
+}
+
+fn store_at(root: &str) -> String {
+    format!("{}/{STORE}", root.trim_end_matches('/'))
+}
