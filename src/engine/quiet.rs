@@ -195,7 +195,9 @@ fn push(now: i64, repositories: &str, line: &str) -> Option<String> {
     let path = path.strip_prefix(repositories)?.strip_prefix('/')?;
     let (repository, inside) = path.split_once("/_")?;
     let repository = printable(repository);
-    if inside.starts_with("uploads/") && age.abs() < UPLOAD_SECONDS {
+    // One that was cancelled leaves `hashstates` behind.
+    let has_content = inside.ends_with("/data") || inside.ends_with("/startedat");
+    if inside.starts_with("uploads/") && has_content && age.abs() < UPLOAD_SECONDS {
         Some(format!("a push to `{repository}` is under way"))
     } else if inside.starts_with("manifests/") && age.abs() < LINK_SECONDS {
         Some(format!("`{repository}` was pushed to a moment ago"))
@@ -221,6 +223,7 @@ mod tests {
         };
         assert_eq!(found(971, upload).as_deref(), Some("a push to `team/app` is under way"));
         assert_eq!(found(970, upload), None, "left lying by an aborted push");
+        assert_eq!(found(1000, "/s/app/_uploads/4f6a/hashstates/sha256/0"), None, "it was cancelled");
         assert_eq!(found(999, link).as_deref(), Some("`app` was pushed to a moment ago"));
         assert_eq!(found(998, link), None);
         assert_eq!(found(1000, "/s/app/_layers/sha256/00/link"), None);

@@ -48,6 +48,10 @@ fn watch(registry: &Registry, is_over: &AtomicBool) -> Seen {
                 down_since.get_or_insert_with(Instant::now);
             }
         }
+        // Before that a push would hold the window back.
+        if seen.gaps.is_empty() && down_since.is_none() {
+            continue;
+        }
         number += 1;
         let tag = format!("meanwhile{number}");
         let image = Recipe::new(&tag).build();

@@ -204,12 +204,15 @@ fn a_second_client_is_refused_and_told_who_is_at_work() {
         let arguments = gc(&registry, mode);
         let mut first = tool.start(&arguments);
         first.until("it has the lock", || registry.has_one_off("dry", &[]));
+        // It takes its time.
+        first.signal("STOP");
         let process = format!("process {} on `{host}` since", first.child.id());
         for second in
             [&arguments[..], &recover_only(&registry), &["rm", "--force", &registry.reference("app:kept")]]
         {
             tool.run(second).exits(4).says("is being collected").says(&process);
         }
+        first.signal("CONT");
         first.wait().success();
         registry.assert_in_service();
     }
