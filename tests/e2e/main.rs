@@ -7,6 +7,7 @@ mod again;
 mod credentials;
 mod docker;
 mod harness;
+mod hazards;
 mod indexes;
 mod input;
 mod leftovers;
