@@ -21,6 +21,7 @@ mod execute;
 mod glob;
 mod model;
 mod outcome;
+mod pace;
 mod plan;
 mod plugin;
 mod policy;

@@ -157,7 +157,7 @@ impl Engine {
                 Err(error) if status(&error) == Some(404) => return Ok(()),
                 // Somebody else is removing it: when that is done it is gone.
                 Err(error) if status(&error) == Some(409) => {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    self.pace.pause(Duration::from_millis(250)).await;
                 }
                 Err(error) => match self.inspect(name).await {
                     Ok(None) => return Ok(()),
@@ -197,7 +197,7 @@ impl Engine {
             match was_started {
                 true if status(&error).is_none() => return Ok(()),
                 _ if is_final => return Err(error).with_context(|| format!("start the collector `{name}`")),
-                _ => tokio::time::sleep(Duration::from_millis(500)).await,
+                _ => self.pace.pause(Duration::from_millis(500)).await,
             }
         }
         Ok(())
@@ -231,7 +231,7 @@ impl Engine {
             }
             let broke =
                 failures > 0 || !matches!(ended, Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })));
-            tokio::time::sleep(Duration::from_millis(if broke { 1000 } else { 20 })).await;
+            self.pace.pause(Duration::from_millis(if broke { 1000 } else { 20 })).await;
         }
     }
 
@@ -258,7 +258,7 @@ impl Engine {
             if failures == MOST_FAILURES {
                 return Err(error).context("read what the collector printed");
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.pace.pause(Duration::from_secs(1)).await;
         }
     }
 }

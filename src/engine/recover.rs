@@ -88,7 +88,7 @@ impl Engine {
         let now = self.engine_time().await?;
         let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
         let second = if verdicts.contains(&Verdict::LooksDead) {
-            tokio::time::sleep(BETWEEN_STEPS).await;
+            self.pace.pause(BETWEEN_STEPS).await;
             self.leftovers().await?
         } else {
             first.clone()

@@ -182,7 +182,7 @@ impl Engine {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
         let mut reason = None;
         for pause in PAUSES {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.pace.pause(Duration::from_secs(pause)).await;
             match collectors.remove(self).await {
                 Ok(()) if has_swept => return self.start_afresh(&registry.name, &registry.id).await,
                 Ok(()) => return self.start_again(&registry.name, &registry.id).await,
