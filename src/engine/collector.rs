@@ -31,6 +31,8 @@ pub(super) const ROLE: &str = "io.github.docker-registry-prune.role";
 pub(super) const COLLECTOR: &str = "collector";
 pub(super) const REGISTRY: &str = "io.github.docker-registry-prune.registry";
 pub(super) const WAS_RUNNING: &str = "io.github.docker-registry-prune.was-running";
+/// Ends the names of journals of live collections.
+pub(super) const LIVE: &str = "-live";
 pub(super) const OWNER: &str = "io.github.docker-registry-prune.owner";
 
 /// What the collector does.
@@ -79,7 +81,7 @@ impl Collectors {
         registry: &RegistryContainer,
         store: &StoreConfiguration,
     ) -> Result<Self> {
-        let short = registry.id.get(..12).unwrap_or(&registry.id);
+        let short = short(registry);
         let names = [Mode::Dry, Mode::Real].map(|mode| format!("registry-prune-{short}-{}", mode.suffix()));
         let collectors = Self { names };
         engine.create_collector(collectors.name(Mode::Dry), Mode::Dry, registry, store).await?;
@@ -118,7 +120,24 @@ impl Collectors {
     }
 }
 
+/// The name of the container that tells, until the restart, that a running registry was swept. It is never started.
+pub(super) fn live_journal(registry: &RegistryContainer) -> String {
+    format!("registry-prune-{}{LIVE}", short(registry))
+}
+
+fn short(registry: &RegistryContainer) -> &str {
+    registry.id.get(..12).unwrap_or(&registry.id)
+}
+
 impl Engine {
+    pub(super) async fn create_live_journal(
+        &self,
+        registry: &RegistryContainer,
+        store: &StoreConfiguration,
+    ) -> Result<()> {
+        self.create_collector(&live_journal(registry), Mode::Real, registry, store).await
+    }
+
     async fn create_collector(
         &self,
         name: &str,

@@ -12,7 +12,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
-use super::collector::{COLLECTOR, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
+use super::collector::{COLLECTOR, LIVE, Mode, OWNER, REGISTRY, ROLE, WAS_RUNNING};
 use super::find::name_of;
 use super::owner::{Life, Owner};
 use crate::error::Failure;
@@ -112,9 +112,23 @@ impl Engine {
     }
 
     async fn put_right(&self, registry: &str, leftover: &Leftover) -> Result<String> {
-        for collector in &leftover.collectors {
+        // No collector may be at work when the registry starts. What has ended stays until it has, in case this run is
+        // killed as well.
+        let (at_work, ended): (Vec<_>, Vec<_>) = leftover
+            .collectors
+            .iter()
+            .partition(|collector| collector.state == ContainerSummaryStateEnum::RUNNING);
+        for collector in at_work {
             self.remove_collector(&collector.name).await?;
         }
+        let done = self.put_in_service(registry, leftover).await?;
+        for collector in ended {
+            self.remove_collector(&collector.name).await?;
+        }
+        Ok(done)
+    }
+
+    async fn put_in_service(&self, registry: &str, leftover: &Leftover) -> Result<String> {
         Ok(match &leftover.registry {
             Some(found) if !found.is_running && leftover.was_running() => {
                 self.start_again(&found.name, registry).await?;
@@ -122,10 +136,7 @@ impl Engine {
             }
             Some(found) if found.is_running && leftover.has_swept() => {
                 self.start_afresh(&found.name, registry).await?;
-                format!(
-                    "`{}` was started while an interrupted collection swept: it was restarted.",
-                    found.name
-                )
+                format!("`{}` served while an interrupted collection swept: it was restarted.", found.name)
             }
             Some(found) => {
                 format!("The containers of an interrupted collection of `{}` were removed.", found.name)
@@ -203,11 +214,13 @@ impl Leftover {
         self.collectors.iter().any(|collector| collector.was_running)
     }
 
-    /// Whether a sweep began. Its run removes the collectors before it starts the registry.
+    /// Whether a sweep began. Its run removes the collector that swept before it starts the registry.
     fn has_swept(&self) -> bool {
         let suffix = Mode::Real.suffix();
         self.collectors.iter().any(|collector| {
-            collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED
+            let has_run =
+                collector.name.ends_with(suffix) && collector.state != ContainerSummaryStateEnum::CREATED;
+            has_run || collector.name.ends_with(LIVE)
         })
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt;
 
-use super::collector::{Collectors, LOG_LEVEL, Mode};
+use super::collector::{Collectors, LOG_LEVEL, Mode, live_journal};
 use super::configuration::{Driver, StoreConfiguration};
 use super::find::looks_like_registry;
 use super::lifecycle::left_down;
@@ -48,6 +48,7 @@ pub(crate) struct Restored {
 pub(crate) struct Window<'a> {
     engine: &'a Engine,
     registry: &'a RegistryContainer,
+    store: &'a StoreConfiguration,
     cancel: &'a Cancel,
     /// `None`: live.
     collectors: Option<&'a Collectors>,
@@ -58,6 +59,9 @@ impl Window<'_> {
     pub(crate) async fn collect(&self, mode: Mode) -> Result<CollectorRun> {
         if self.cancel.is_cancelled() {
             return Err(interrupted());
+        }
+        if mode == Mode::Real && self.collectors.is_none() {
+            self.engine.create_live_journal(self.registry, self.store).await?;
         }
         self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
         match self.collectors {
@@ -114,7 +118,7 @@ impl Engine {
         }
         match manner {
             Manner::Stopped => self.while_stopped(registry, store, cancel, work).await,
-            Manner::Live => Ok(self.while_live(registry, cancel, work).await),
+            Manner::Live => Ok(self.while_live(registry, store, cancel, work).await),
         }
     }
 
@@ -156,6 +160,7 @@ impl Engine {
         let window = Window {
             engine: self,
             registry,
+            store,
             cancel,
             collectors: Some(&collectors),
             has_swept: Cell::new(false),
@@ -172,7 +177,8 @@ impl Engine {
         Ok(Maintained { result, restored: restored.map_err(Into::into) })
     }
 
-    /// No collector may be at work when the registry starts, so they go first.
+    /// No collector may be at work when the registry starts, so the one that may be goes first. The other one stays until
+    /// the registry is back: a run that is killed in between is recovered from it.
     async fn put_back(
         &self,
         registry: &RegistryContainer,
@@ -180,12 +186,20 @@ impl Engine {
         has_swept: bool,
     ) -> Result<(), Failure> {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
+        let (at_work, journal) = if has_swept { (Mode::Real, Mode::Dry) } else { (Mode::Dry, Mode::Real) };
         let mut reason = None;
         for pause in PAUSES {
             self.pace.pause(Duration::from_secs(pause)).await;
-            match collectors.remove(self).await {
-                Ok(()) if has_swept => return self.start_afresh(&registry.name, &registry.id).await,
-                Ok(()) => return self.start_again(&registry.name, &registry.id).await,
+            match self.remove_collector(collectors.name(at_work)).await {
+                Ok(()) => {
+                    if has_swept {
+                        self.start_afresh(&registry.name, &registry.id).await?;
+                    } else {
+                        self.start_again(&registry.name, &registry.id).await?;
+                    }
+                    self.tidy(collectors.name(journal)).await;
+                    return Ok(());
+                }
                 Err(error) => reason = Some(error),
             }
         }
@@ -199,6 +213,17 @@ impl Engine {
         }
         // They have ended; that they are still there is only untidy.
         self.start_again(&registry.name, &registry.id).await
+    }
+
+    /// What cannot be removed is only untidy: the next run removes it.
+    async fn tidy(&self, name: &str) {
+        const PAUSES: [u64; 3] = [0, 1, 3];
+        for pause in PAUSES {
+            self.pace.pause(Duration::from_secs(pause)).await;
+            if self.remove_collector(name).await.is_ok() {
+                return;
+            }
+        }
     }
 
     async fn may_be_at_work(&self, collectors: &Collectors) -> bool {
@@ -216,13 +241,19 @@ impl Engine {
     async fn while_live<T>(
         &self,
         registry: &RegistryContainer,
+        store: &StoreConfiguration,
         cancel: &Cancel,
         work: impl AsyncFnOnce(&Window<'_>) -> Result<T>,
     ) -> Maintained<T> {
-        let window = Window { engine: self, registry, cancel, collectors: None, has_swept: Cell::new(false) };
+        let window =
+            Window { engine: self, registry, store, cancel, collectors: None, has_swept: Cell::new(false) };
         let result = caught(work(&window)).await;
         let restored = if window.has_swept.get() {
-            self.restart(registry).await
+            let restarted = self.restart(registry).await;
+            if restarted.is_ok() {
+                self.tidy(&live_journal(registry)).await;
+            }
+            restarted
         } else {
             Ok(Restored { interruption: Duration::ZERO })
         };
