@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+
 use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
 use crate::engine::{Manner, Mode};
@@ -60,7 +62,9 @@ pub(crate) async fn collect<R>(
         {
             return Ok(Swept { certificate, sweep: None });
         }
-        let sweep = window.collect(Mode::Real).await?;
+        let sweep = window.collect(Mode::Real).await;
+        let sweep = sweep
+            .context("what the collector removed until then was garbage; how much it was is not known")?;
         Ok(Swept { certificate, sweep: Some(sweep) })
     });
     let maintained = match Box::pin(window).await {
