@@ -72,7 +72,7 @@ impl Engine {
                     }
                 }
             }
-            tokio::time::sleep(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
+            self.pace.pause(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
         }
     }
 

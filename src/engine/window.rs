@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt;
 
 use super::collector::{LOG_LEVEL, Mode};
@@ -22,6 +22,9 @@ use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
 use crate::error::{Failure, Kind};
+
+/// What a sweep has done whose end is not known.
+const CUT_SHORT: &str = "what the collector removed until then was garbage; how much it was is not known";
 
 /// How the garbage is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +111,11 @@ impl Window<'_> {
             Mode::Real => &self.journal.sweep,
         };
         self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
-        let run = self.engine.run_collector(collector, self.cancel).await?;
+        let run = self.engine.run_collector(collector, self.cancel).await;
+        let run = match mode {
+            Mode::Dry => run?,
+            Mode::Real => run.context(CUT_SHORT)?,
+        };
         self.require_quiet().await?;
         Ok(run)
     }
@@ -166,6 +173,7 @@ impl Window<'_> {
             let Self { engine, registry, store, manner, .. } = self;
             engine.create_collector(&self.journal.sweep, Some(mode), registry, store, *manner).await?;
             self.has_swept.set(true);
+            return self.engine.collect_inside(self.registry, mode).await.context(CUT_SHORT);
         }
         self.engine.collect_inside(self.registry, mode).await
     }
