@@ -84,8 +84,8 @@ pub(crate) struct Window<'a> {
     manner: Manner,
     pub(super) cancel: &'a Cancel,
     pub(super) journal: Journal,
-    /// The image has what it takes to tidy up.
-    tidies: bool,
+    /// Whether the image has what it takes to tidy up, or why that is not known.
+    pub(super) tidies: Result<bool>,
     stopped: Cell<Option<Instant>>,
     stands_in: Cell<Option<Instant>>,
     /// Whether a process that serves meanwhile may remember what is gone.
@@ -147,7 +147,7 @@ impl Window<'_> {
     pub(crate) fn cannot_tidy(&self) -> Option<&'static str> {
         match self.manner {
             Manner::Live => Some("what a collection leaves, since the registry went on serving"),
-            _ if !self.tidies => {
+            _ if matches!(self.tidies, Ok(false)) => {
                 Some("what a collection leaves, since there are no tools in the registry's image")
             }
             Manner::Offline | Manner::ReadOnly => None,
@@ -191,10 +191,13 @@ impl Engine {
         let &Opening { registry, store, manner, quiet, cancel } = opening;
         self.refuse_unfit(registry, store, manner).await?;
         let quiet = quiet.restarted();
-        let tidies = manner != Manner::Live && self.can_tidy(registry, store).await;
+        let tidies = match manner {
+            Manner::Live => Ok(false),
+            Manner::Offline | Manner::ReadOnly => self.can_tidy(registry, store).await,
+        };
         let journal = loop {
             self.await_quiet(registry, store, manner, &quiet, cancel).await?;
-            let journal = self.open_journal(registry, store, manner, tidies).await?;
+            let journal = self.open_journal(registry, store, manner, matches!(tidies, Ok(true))).await?;
             // Making it took a moment.
             match self.disturbance(registry, store, manner).await {
                 Ok(None) => break journal,
