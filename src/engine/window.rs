@@ -111,13 +111,15 @@ impl Window<'_> {
             Mode::Real => &self.journal.sweep,
         };
         self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
-        let run = self.engine.run_collector(collector, self.cancel).await;
-        let run = match mode {
-            Mode::Dry => run?,
-            Mode::Real => run.context(CUT_SHORT)?,
+        let run = async {
+            let run = self.engine.run_collector(collector, self.cancel).await?;
+            self.require_quiet().await?;
+            Ok(run)
         };
-        self.require_quiet().await?;
-        Ok(run)
+        match mode {
+            Mode::Dry => run.await,
+            Mode::Real => run.await.context(CUT_SHORT),
+        }
     }
 
     /// Stops the registry and puts the stand-in into its place.
@@ -336,5 +338,5 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 pub(super) fn interrupted() -> anyhow::Error {
-    Failure::new(Kind::Interrupted, "interrupted before the collection").into()
+    Failure::new(Kind::Interrupted, "interrupted").into()
 }
