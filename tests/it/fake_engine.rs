@@ -25,11 +25,14 @@ mod exec;
 mod files;
 mod find;
 mod http;
+mod left;
 mod routes;
+mod shell;
 
 pub(crate) use collector::references;
-use container::{Container, Role, Status};
+use container::{Container, NETWORKS, Role, Status};
 use exec::Exec;
+use left::Left;
 
 pub(crate) struct FakeEngine {
     folder: TempDir,
@@ -44,6 +47,7 @@ struct State {
     /// By id, which grows.
     containers: BTreeMap<String, Container>,
     execs: BTreeMap<String, Exec>,
+    left: Left,
     /// The engine's clock: seconds since 1970, one more with every request.
     now: i64,
     alarms: Vec<String>,
@@ -67,6 +71,7 @@ impl FakeEngine {
             is_serving: true,
             containers: BTreeMap::from([(container.id.clone(), container)]),
             execs: BTreeMap::new(),
+            left: Left::default(),
             now: 1_800_000_000,
             alarms: Vec::new(),
             gate: None,
@@ -114,6 +119,21 @@ impl FakeEngine {
         let state = self.state();
         let names = state.containers.values().map(|container| container.name.clone());
         names.filter(|name| name != REGISTRY).collect()
+    }
+
+    /// Somebody began to push to `repository` long ago, and broke off.
+    pub(crate) fn leave_upload(&self, repository: &str) {
+        self.state().left.upload(repository);
+    }
+
+    /// How many uploads lie in the store.
+    pub(crate) fn uploads(&self) -> usize {
+        self.state().left.uploads()
+    }
+
+    /// How many files lie in the store that nothing needs, whatever the registry shows.
+    pub(crate) fn left_files(&self) -> usize {
+        self.state().left.files()
     }
 
     /// `docker start`, by hand.
@@ -204,19 +224,41 @@ impl State {
         if container.status == Status::Running {
             return Ok(false);
         }
+        let ports = container.ports();
+        let is_in_the_way =
+            |other: &&Container| other.status == Status::Running && !other.ports().is_disjoint(&ports);
+        if let Some(other) = self.containers.values().find(is_in_the_way) {
+            let what = format!("port is already allocated: `{}` has it", other.name);
+            return Err(Refused(500, what));
+        }
+        let container = self.find(id)?;
         container.begin(now);
+        let is_writer = !container.is_read_only();
         match container.role() {
             Role::Serves => {
-                if let Some(other) = self.containers.values().find(|other| other.is_sweeping()) {
+                if let Some(other) = self.containers.values().find(|other| is_writer && other.is_sweeping()) {
                     let what = format!("a registry was started while `{}` swept", other.name);
                     self.alarm(what);
                 }
             }
             Role::Collects { dry } => self.begin_collection(id, dry)?,
-            Role::Unknown => {}
+            Role::Ends => {
+                container.end(0);
+            }
+            Role::Waits | Role::Unknown => {}
         }
         self.follow_containers();
         Ok(true)
+    }
+
+    fn connect(&mut self, network: &str, container: &str) -> Result<(), Refused> {
+        if !NETWORKS.contains(&network) {
+            return Err(Refused(404, format!("network {network} not found")));
+        }
+        if self.find(container)?.networks.insert(network.to_owned()) {
+            return Ok(());
+        }
+        Err(Refused(403, format!("endpoint with name {container} already exists in network {network}")))
     }
 
     /// Whether it was running before.
@@ -277,7 +319,7 @@ impl State {
     /// What runs in the container comes to its end, if it is one that ends.
     fn wait(&mut self, id: &str) -> Result<i64, Refused> {
         let container = self.find(id)?;
-        if container.status == Status::Running && container.role() != Role::Serves {
+        if container.status == Status::Running && !matches!(container.role(), Role::Serves | Role::Waits) {
             let rest = std::mem::take(&mut container.will_sweep);
             let code = container.will_end_with;
             self.sweep(&rest);
@@ -296,7 +338,11 @@ impl State {
         if blobs.is_empty() {
             return;
         }
-        self.registry.change(|contents| collector::sweep(contents, blobs));
+        let left = &mut self.left;
+        self.registry.change(|contents| {
+            left.by_sweep(contents, blobs);
+            collector::sweep(contents, blobs);
+        });
         for container in self.containers.values_mut().filter(|container| container.is_serving()) {
             container.served_across_a_sweep = true;
         }

@@ -8,7 +8,8 @@ use super::{Refused, State};
 impl State {
     pub(super) fn archive(&mut self, container: &str, path: &str) -> Result<Vec<u8>, Refused> {
         let contents = self.contents_for(container)?;
-        let tree = tree(contents.as_ref(), &self.find(container)?.files);
+        let left = self.left.clone();
+        let tree = tree(contents.as_ref(), &left, &self.find(container)?.files);
         let path = path.trim_end_matches('/');
         let above = path.rsplit_once('/').map_or("", |(above, _)| above);
         let mut tar = tar::Builder::new(Vec::new());

@@ -1,6 +1,6 @@
 //! One container: how it was made, what its command does, in which state it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,8 @@ use super::files::CONFIGURATION;
 
 /// The volume with the registry's store.
 const VOLUME: &str = "registry-data";
+/// Those of the engine, and of the registry.
+pub(super) const NETWORKS: [&str; 2] = ["bridge", "backend"];
 const IMAGE: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
 pub(super) struct Container {
@@ -20,6 +22,7 @@ pub(super) struct Container {
     labels: BTreeMap<String, String>,
     config: Value,
     host_config: Value,
+    pub(super) networks: BTreeSet<String>,
     created: i64,
     pub(super) sees_store: bool,
     /// Files that were put into it.
@@ -47,7 +50,13 @@ pub(super) enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Serves,
-    Collects { dry: bool },
+    Collects {
+        dry: bool,
+    },
+    /// Until it is stopped.
+    Waits,
+    /// At once.
+    Ends,
     Unknown,
 }
 
@@ -66,6 +75,7 @@ impl Container {
             },
         });
         let mut container = Self::created(REGISTRY, &body, 1_799_999_000, |_| false);
+        container.networks = NETWORKS.map(ToOwned::to_owned).into();
         container.begin(1_799_999_000);
         container
     }
@@ -82,6 +92,7 @@ impl Container {
         let mounts = host["Mounts"].as_array().into_iter().flatten();
         let has_volume = mounts.map(|mount| &mount["Source"]).any(|source| source == VOLUME)
             || words(&host["Binds"]).iter().any(|bind| bind.starts_with(&format!("{VOLUME}:")));
+        let endpoints = body["NetworkingConfig"]["EndpointsConfig"].as_object().into_iter().flatten();
         let labels = body["Labels"].as_object().into_iter().flatten();
         Self {
             id: id_of(name),
@@ -93,6 +104,7 @@ impl Container {
                 .collect(),
             config: body.clone(),
             host_config: host.clone(),
+            networks: endpoints.map(|(network, _)| network.clone()).collect(),
             created: now,
             sees_store: takes_volumes || has_volume,
             files: BTreeMap::new(),
@@ -116,6 +128,10 @@ impl Container {
             Role::Collects { dry: says("--dry-run") }
         } else if says("serve") || (is_entrypoint && names_file) {
             Role::Serves
+        } else if self.words.first().is_some_and(|word| word == "sleep") {
+            Role::Waits
+        } else if self.words == ["true"] {
+            Role::Ends
         } else {
             Role::Unknown
         }
@@ -166,6 +182,7 @@ impl Container {
         let mut config = self.config.clone();
         if let Some(map) = config.as_object_mut() {
             map.remove("HostConfig");
+            map.remove("NetworkingConfig");
         }
         json!({
             "Id": self.id,
@@ -187,7 +204,24 @@ impl Container {
             "Config": config,
             "HostConfig": self.host_config,
             "Mounts": self.mounts(),
+            "NetworkSettings": { "Networks": self.endpoints(), "Ports": self.published() },
         })
+    }
+
+    fn endpoints(&self) -> Value {
+        let endpoint = |network: &String| (network.clone(), json!({ "NetworkID": id_of(network) }));
+        Value::Object(self.networks.iter().map(endpoint).collect())
+    }
+
+    fn published(&self) -> Value {
+        if self.status == Status::Running { self.host_config["PortBindings"].clone() } else { json!({}) }
+    }
+
+    /// The ports of the machine that it takes while it runs.
+    pub(super) fn ports(&self) -> BTreeSet<String> {
+        let bindings = self.host_config["PortBindings"].as_object().into_iter().flatten();
+        let bindings = bindings.flat_map(|(_, bindings)| bindings.as_array().into_iter().flatten());
+        bindings.filter_map(|binding| binding["HostPort"].as_str().map(ToOwned::to_owned)).collect()
     }
 
     pub(super) fn listed(&self) -> Value {

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::container::Status;
-use super::files::{Node, Tree, below, tree};
-use super::find::find;
+use super::files::{Node, Tree, below};
 use super::{Refused, State, collector};
 
 pub(super) struct Exec {
@@ -62,7 +61,7 @@ impl State {
 
     /// The command, for the journal.
     pub(super) fn words_of_exec(&self, id: &str) -> String {
-        self.execs.get(id).map_or_else(|| id.to_owned(), |exec| exec.words.join(" "))
+        self.execs.get(id).map_or_else(|| id.to_owned(), |exec| shown(&exec.words))
     }
 
     fn run(&mut self, container: &str, words: &[String]) -> Result<Ended, Refused> {
@@ -74,10 +73,11 @@ impl State {
             }
             return Ok(Ended { stdout: found.stdout, stderr: found.stderr, code: found.exit_code });
         }
-        let tree = tree(contents.as_ref(), &self.find(container)?.files);
-        let ended = match words.split_first() {
-            Some((program, rest)) if program == "find" => find(rest, &tree),
-            _ => run_on_files(words, &[], &tree),
+        let ended = match words {
+            [shell, flag, script, arguments @ ..] if shell == "sh" && flag == "-c" => {
+                self.script(container, script, arguments)?
+            }
+            _ => self.program(container, words)?,
         };
         Ok(ended.unwrap_or_else(|what| {
             self.alarm(format!("an unknown command in a container: {what}"));
@@ -89,6 +89,13 @@ impl State {
 pub(super) fn words_of(body: &Value) -> Vec<String> {
     let words = body["Cmd"].as_array().into_iter().flatten();
     words.filter_map(|word| word.as_str().map(ToOwned::to_owned)).collect()
+}
+
+/// On one line, which tells what is run.
+pub(super) fn shown(words: &[String]) -> String {
+    const LONGEST: usize = 100;
+    let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+    words.join(" ").chars().take(LONGEST).collect()
 }
 
 /// The small programs; `Err` for one that is not known.
@@ -104,6 +111,16 @@ pub(super) fn run_on_files(words: &[String], paths: &[String], tree: &Tree) -> R
         }
         // The one time at which everything was pushed.
         ["stat", "-c", "%Y %n"] => paths.iter().map(|path| format!("1714521600 {path}\n")).collect(),
+        ["stat", "-c", "%f %Y %s %n"] => {
+            let lines = paths.iter().filter_map(|path| {
+                let (mode, size) = match tree.get(path)? {
+                    Node::Folder => ("41ed", 4096),
+                    Node::File(bytes) => ("81a4", bytes.len()),
+                };
+                Some(format!("{mode} 1714521600 {size} {path}\n"))
+            });
+            lines.collect()
+        }
         ["echo", said @ ..] => format!("{} {}\n", said.join(" "), paths.join(" ")),
         ["du", "-sk", folder] => {
             let kibibytes: usize = below(tree, folder)

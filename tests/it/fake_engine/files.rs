@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::left::Left;
 use crate::fake_registry::contents::Contents;
 
 pub(super) const CONFIGURATION: &str = "/etc/docker/registry/config.yml";
-const STORE: &str = "/var/lib/registry/docker/registry/v2";
+pub(super) const STORE: &str = "/var/lib/registry/docker/registry/v2";
 
 const CONFIG: &str = "version: 0.1
 storage:
@@ -17,6 +18,7 @@ http:
   addr: :5000
 ";
 
+#[derive(Clone)]
 pub(super) enum Node {
     Folder,
     File(Vec<u8>),
@@ -25,7 +27,7 @@ pub(super) enum Node {
 /// By absolute path; every folder above a file is there.
 pub(super) type Tree = BTreeMap<String, Node>;
 
-pub(super) fn tree(contents: Option<&Contents>, own: &BTreeMap<String, Vec<u8>>) -> Tree {
+pub(super) fn tree(contents: Option<&Contents>, left: &Left, own: &BTreeMap<String, Vec<u8>>) -> Tree {
     let mut tree = Tree::new();
     file(&mut tree, CONFIGURATION, CONFIG.as_bytes());
     for (path, bytes) in own {
@@ -34,6 +36,13 @@ pub(super) fn tree(contents: Option<&Contents>, own: &BTreeMap<String, Vec<u8>>)
     folder(&mut tree, "/var/lib/registry");
     if let Some(contents) = contents {
         store(&mut tree, contents);
+        for (path, node) in &left.nodes {
+            match node {
+                Node::Folder => folder(&mut tree, path),
+                Node::File(bytes) => file(&mut tree, path, bytes),
+            }
+        }
+        tree.retain(|path, _| !left.gone.contains(path));
     }
     tree
 }
@@ -71,7 +80,7 @@ fn blob(tree: &mut Tree, digest: &str, bytes: &[u8]) {
     file(tree, &format!("{STORE}/blobs/sha256/{}/{hex}/data", &hex[..2]), bytes);
 }
 
-fn folders(digest: &str) -> String {
+pub(super) fn folders(digest: &str) -> String {
     digest.replace(':', "/")
 }
 

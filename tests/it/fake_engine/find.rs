@@ -5,10 +5,16 @@ use super::files::{Node, Tree, below};
 
 enum Expression {
     Name(String),
+    Path(String),
+    /// Written within the last minutes.
+    Recent,
     Kind(String),
     Prune,
     Print,
-    Exec { words: Vec<String>, at_once: bool },
+    Exec {
+        words: Vec<String>,
+        at_once: bool,
+    },
     Not(Box<Expression>),
     All(Vec<Expression>),
     Any(Vec<Expression>),
@@ -67,6 +73,9 @@ impl Walk<'_> {
     ) -> Result<bool, String> {
         Ok(match expression {
             Expression::Name(pattern) => is_like(path.rsplit('/').next().unwrap_or_default(), pattern),
+            Expression::Path(pattern) => is_like(path, pattern),
+            // Everything was pushed long ago.
+            Expression::Recent => false,
             Expression::Kind(kind) => (kind == "d") == matches!(node, Node::Folder),
             Expression::Prune => {
                 *prunes = true;
@@ -114,7 +123,11 @@ fn acts(expression: &Expression) -> bool {
         Expression::Print | Expression::Exec { .. } => true,
         Expression::Not(inner) => acts(inner),
         Expression::All(inner) | Expression::Any(inner) => inner.iter().any(acts),
-        Expression::Name(_) | Expression::Kind(_) | Expression::Prune => false,
+        Expression::Name(_)
+        | Expression::Path(_)
+        | Expression::Recent
+        | Expression::Kind(_)
+        | Expression::Prune => false,
     }
 }
 
@@ -144,6 +157,8 @@ fn term(words: &mut &[String]) -> Result<Expression, String> {
     let word = next(words)?;
     Ok(match word.as_str() {
         "-name" => Expression::Name(next(words)?),
+        "-path" => Expression::Path(next(words)?),
+        "-mmin" if next(words)?.starts_with('-') => Expression::Recent,
         "-type" => Expression::Kind(next(words)?),
         "-prune" => Expression::Prune,
         "-print" => Expression::Print,
@@ -164,10 +179,12 @@ fn term(words: &mut &[String]) -> Result<Expression, String> {
     })
 }
 
-/// A pattern with at most one star, at its end.
+/// A pattern in which stars stand for anything.
 fn is_like(name: &str, pattern: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
+    match pattern.split_once('*') {
         None => name == pattern,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| is_like(&name[at..], rest))
+        }),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::container::{image, timestamp};
-use super::exec::{Ended, words_of};
+use super::exec::{Ended, shown, words_of};
 use super::{Refused, State};
 
 /// What a request asks for, taken apart.
@@ -50,9 +50,11 @@ impl State {
         let query: Vec<String> = asked.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let what = match asked.words().as_slice() {
             ["exec", id, verb] => format!("/exec/{}/{verb}", self.words_of_exec(id)),
-            ["containers", _, "exec"] => format!("{} {}", asked.path, words_of(&asked.json()).join(" ")),
+            ["containers", _, "exec"] => format!("{} {}", asked.path, shown(&words_of(&asked.json()))),
             _ => format!("{}?{}", asked.path, query.join("&")),
         };
+        let ids = self.containers.iter();
+        let what = ids.fold(what, |what, (id, container)| what.replace(id, &container.name));
         format!("{} {what}", asked.method)
     }
 
@@ -91,6 +93,10 @@ impl State {
                 Reply::Nothing(204)
             }
             ("POST", ["containers", id, "exec"]) => Reply::Json(201, self.create_exec(id, &asked.json())?),
+            ("POST", ["networks", network, "connect"]) => {
+                self.connect(network, asked.json()["Container"].as_str().unwrap_or_default())?;
+                Reply::Nothing(200)
+            }
             ("POST", ["exec", id, "start"]) => Reply::Upgraded(self.start_exec(id)?),
             ("GET", ["exec", id, "json"]) => Reply::Json(200, self.inspect_exec(id)?),
             ("GET", ["containers", id, "archive"]) => {

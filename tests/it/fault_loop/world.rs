@@ -16,14 +16,21 @@ pub(super) struct World {
     pub(super) stage: Stage,
     tool: Tool,
     /// The part of `app:old-index` that nothing else needs.
-    part: String,
+    pub(super) part: String,
+}
+
+/// What a run leaves, but for empty folders and links to nothing, which alone are not worth a stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Store {
+    pub(super) contents: Contents,
+    pub(super) uploads: usize,
 }
 
 /// Tags by repository, with their digests.
 pub(super) type Kept = BTreeMap<(String, String), String>;
 
 impl World {
-    /// What is `old…` is to go; it shares layers, a child and a digest with what stays.
+    /// What is `old…` is to go; it shares layers, a child and a digest with what stays. A repository has nothing else.
     pub(super) fn new() -> Self {
         let registry = Arc::new(FakeRegistry::spawn());
         let shared_child = registry.untagged_image("app", "linux/amd64", &["base", "amd64"]);
@@ -36,7 +43,9 @@ impl World {
         registry.image("app", "old", CREATED, &["base", "old"]);
         registry.image("base", "kept", CREATED, &["base"]);
         registry.image("base", "old", CREATED, &["base of old"]);
+        registry.image("emptied", "old", CREATED, &["base", "emptied"]);
         let engine = FakeEngine::spawn(registry.clone());
+        engine.leave_upload("base");
         let known = registry.change(|contents| {
             let repositories = contents.repositories.values();
             repositories.flat_map(|found| found.manifests.keys().chain(found.blobs.keys())).cloned().collect()
@@ -57,10 +66,14 @@ impl World {
         self.registry.change(|contents| contents.clone())
     }
 
+    pub(super) fn store(&self) -> Store {
+        Store { contents: self.contents(), uploads: self.engine.uploads() }
+    }
+
     /// The contents, but for a part of a removed index whose own removal failed. No tag leads to it and HTTP lists no
     /// manifest without one, so no later run can know of it.
-    pub(super) fn contents_but_for_a_lost_part(&self) -> Contents {
-        let mut contents = self.contents();
+    pub(super) fn store_but_for_a_lost_part(&self) -> Store {
+        let Store { mut contents, uploads } = self.store();
         let app = contents.repository("app");
         if !app.tags.contains_key("old-index")
             && let Some(part) = app.manifests.remove(&self.part)
@@ -70,7 +83,7 @@ impl World {
                 app.blobs.remove(blob);
             }
         }
-        contents
+        Store { contents, uploads }
     }
 
     pub(super) fn kept(&self) -> Kept {
