@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+
 use crate::age::Age;
 use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
@@ -18,6 +20,8 @@ use crate::ui::Ui;
 /// Evidence is shown up to this number of lines.
 const SHOWN_VIOLATIONS: usize = 10;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(90);
+/// What must be told, whatever went wrong afterwards.
+const SWEPT: &str = "the garbage was collected";
 
 /// What a collection is told.
 pub(crate) struct Task<'a> {
@@ -71,7 +75,8 @@ pub(crate) async fn collect<R>(
         } else {
             Some(window.collect(Mode::Real).await?)
         };
-        let tidied = tidy(task, window).await?;
+        let tidied = tidy(task, window).await;
+        let tidied = if sweep.is_some() { tidied.context(SWEPT)? } else { tidied? };
         Ok(Swept { certificate, sweep, tidied })
     };
     let window = engine.with_window(&opening, doors.refuses_pushes, work);
@@ -83,11 +88,15 @@ pub(crate) async fn collect<R>(
     if let Some(Err(error)) = &maintained.forgotten {
         ui.error(error);
     }
+    let before_that = match &maintained.result {
+        Err(error) => Some(format!("before that: {error:#}")),
+        Ok(Swept { sweep: Some(_), .. }) => Some(format!("before that {SWEPT}")),
+        Ok(_) => None,
+    };
     let restored = match maintained.restored {
         Ok(restored) => restored,
         Err(down) => {
-            let during = maintained.result.err().map(|error| format!("before that: {error:#}"));
-            let down = during.into_iter().fold(down, Failure::hint);
+            let down = before_that.into_iter().fold(down, Failure::hint);
             return (Collection::Failed(down.into()), None);
         }
     };
@@ -101,6 +110,7 @@ pub(crate) async fn collect<R>(
                 format!("the registry's container `{name}` was started, but the registry does not answer"),
             )
             .hint(format!("see why with `docker logs --tail 50 {name}`"));
+            let down = before_that.into_iter().fold(down, Failure::hint);
             return (Collection::Failed(error.context(down)), None);
         }
     };

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::cli::Globals;
 use crate::credentials::Secret;
 use crate::error::Failure;
+use crate::pace::Pace;
 
 pub(crate) mod docker_file;
 mod endpoint;
@@ -97,6 +98,7 @@ pub(crate) struct Settings {
     /// Where records of runs are kept; `None` on a machine that has no place for them.
     pub(crate) state_directory: Option<PathBuf>,
     pub(crate) terminals: Terminals,
+    pub(crate) pace: Pace,
 }
 
 pub(crate) fn read(globals: &Globals, environment: &Environment) -> Result<Settings> {
@@ -114,7 +116,16 @@ pub(crate) fn read(globals: &Globals, environment: &Environment) -> Result<Setti
         plugin_socket: environment.variable("DOCKER_CLI_PLUGIN_SOCKET").map(ToOwned::to_owned),
         state_directory: environment.state_home.as_ref().map(|home| home.join(env!("CARGO_PKG_NAME"))),
         terminals: environment.terminals,
+        pace: pace(environment),
     })
+}
+
+/// Set by tests only.
+fn pace(environment: &Environment) -> Pace {
+    match environment.variable("REGISTRY_PRUNE_TEST_TIMES") {
+        Some(times) if times == "fast" => Pace::Hurried,
+        _ => Pace::Patient,
+    }
 }
 
 fn docker_config_directory(given: Option<&Path>, environment: &Environment) -> Result<PathBuf> {

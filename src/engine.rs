@@ -18,6 +18,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::config::Endpoint;
 use crate::error::Failure;
+use crate::pace::Pace;
 
 mod archive;
 mod collector;
@@ -62,17 +63,19 @@ pub(crate) struct Engine {
     shown: String,
     /// The machine of a remote engine; `None` for the one that runs here.
     host_name: Option<String>,
+    pace: Pace,
 }
 
 /// The longest wait for the head of an answer; streams may take longer. Stopping asks for more.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 impl Engine {
-    pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self> {
+    pub(crate) async fn connect(endpoint: &Endpoint, pace: Pace) -> Result<Self> {
+        let answer_within = pace.of(ANSWER_WITHIN).as_secs();
         let (docker, shown, host_name) = match endpoint {
             Endpoint::Socket(path) => {
                 let shown = format!("unix://{}", path.display());
-                let docker = Docker::connect_with_unix(&shown, ANSWER_WITHIN.as_secs(), API_DEFAULT_VERSION);
+                let docker = Docker::connect_with_unix(&shown, answer_within, API_DEFAULT_VERSION);
                 (docker, shown, None)
             }
             Endpoint::DialStdio { docker, globals, shown, host_name } => {
@@ -80,7 +83,7 @@ impl Engine {
                 let docker = Docker::connect_with_custom_transport(
                     transport,
                     Some("http://docker"),
-                    ANSWER_WITHIN.as_secs(),
+                    answer_within,
                     API_DEFAULT_VERSION,
                 );
                 (docker, shown.clone(), host_name.clone())
@@ -88,7 +91,7 @@ impl Engine {
         };
         let docker = docker.map_err(|error| unreachable(&shown, &error))?;
         docker.ping().await.map_err(|error| unreachable(&shown, &error))?;
-        Ok(Self { docker, shown, host_name })
+        Ok(Self { docker, shown, host_name, pace })
     }
 
     /// What the engine knows of a container; `None` if it has none of that name or id.
@@ -99,7 +102,7 @@ impl Engine {
             return Ok(None);
         }
         let answer =
-            retried(|| self.docker.inspect_container(container, None::<InspectContainerOptions>)).await;
+            self.retried(|| self.docker.inspect_container(container, None::<InspectContainerOptions>)).await;
         match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
@@ -111,22 +114,27 @@ impl Engine {
     async fn list(&self, all: bool, label: Option<String>) -> Result<Vec<ContainerSummary>> {
         let filters = label.map(|label| HashMap::from([("label".to_owned(), vec![label])]));
         let options = ListContainersOptions { all, filters, ..Default::default() };
-        retried(|| self.docker.list_containers(Some(options.clone())))
+        self.retried(|| self.docker.list_containers(Some(options.clone())))
             .await
             .with_context(|| format!("list the containers of {}", self.shown))
     }
-}
 
-/// For requests that change nothing: asks again when the connection broke, not when the engine refused.
-async fn retried<T, A: Future<Output = Result<T, Error>>>(ask: impl Fn() -> A) -> Result<T, Error> {
-    const PAUSES: [u64; 2] = [200, 1000];
-    for pause in PAUSES {
-        match ask().await {
-            Err(error) if status(&error).is_none() => tokio::time::sleep(Duration::from_millis(pause)).await,
-            answer => return answer,
+    /// For requests that change nothing: asks again when the connection broke, not when the engine refused.
+    async fn retried<T, A: Future<Output = Result<T, Error>>>(
+        &self,
+        ask: impl Fn() -> A,
+    ) -> Result<T, Error> {
+        const PAUSES: [u64; 2] = [200, 1000];
+        for pause in PAUSES {
+            match ask().await {
+                Err(error) if status(&error).is_none() => {
+                    self.pace.pause(Duration::from_millis(pause)).await;
+                }
+                answer => return answer,
+            }
         }
+        ask().await
     }
-    ask().await
 }
 
 /// The HTTP status with which the engine refused.

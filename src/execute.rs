@@ -68,12 +68,9 @@ impl Executor<'_> {
         let mut outcome = RepositoryOutcome::default();
         let mut present: Option<Present> = None;
         let mut stopped: Option<Fate> = None;
+        let mut staying = BTreeSet::new();
         for rank in &self.plan.ranks {
-            let stays = self.run_rank(rank, &mut present, &mut stopped, &mut outcome).await;
-            if stays {
-                // What stays may need its parts, which are in the ranks behind it; its own rank does not matter to it.
-                stopped.get_or_insert(Fate::Skipped("a manifest that may need it stays".to_owned()));
-            }
+            self.run_rank(rank, &mut present, &mut stopped, &mut staying, &mut outcome).await;
         }
         if present.is_some() {
             self.look_after(&mut outcome).await;
@@ -81,15 +78,16 @@ impl Executor<'_> {
         outcome
     }
 
-    /// Does the steps of one rank; the answer is whether a manifest stays that was to go.
+    /// Does the steps of one rank. `staying` are the manifests that were to go and did not: what they refer to, which is
+    /// in the ranks behind, stays with them.
     async fn run_rank(
         &self,
         rank: &[Step],
         present: &mut Option<Present>,
         stopped: &mut Option<Fate>,
+        staying: &mut BTreeSet<Digest>,
         outcome: &mut RepositoryOutcome,
-    ) -> bool {
-        let mut stays = false;
+    ) {
         for batch in rank.chunks(STEPS_AT_ONCE) {
             if self.cancel.is_cancelled() {
                 stopped.get_or_insert(Fate::Skipped("interrupted".to_owned()));
@@ -111,21 +109,24 @@ impl Executor<'_> {
                 }
                 continue;
             };
+            let stay = &*staying;
             let fates: Vec<_> = stream::iter(batch)
-                .map(|step| async move { (step, self.take(step, present).await) })
+                .map(|step| async move { (step, self.take(step, present, stay).await) })
                 .buffer_unordered(STEPS_AT_ONCE)
                 .collect()
                 .await;
             for (step, fates) in fates {
-                stays |=
-                    matches!(step, Step::DeleteManifest { .. }) && !matches!(fates, Fates::All(Fate::Done));
+                if let (Step::DeleteManifest { digest, .. }, false) =
+                    (step, matches!(fates, Fates::All(Fate::Done)))
+                {
+                    staying.insert(digest.clone());
+                }
                 fates.record(outcome, step);
             }
         }
-        stays
     }
 
-    async fn take(&self, step: &Step, present: &Present) -> Fates {
+    async fn take(&self, step: &Step, present: &Present, staying: &BTreeSet<Digest>) -> Fates {
         if self.cancel.is_cancelled() {
             return Fates::All(Fate::Skipped("interrupted".to_owned()));
         }
@@ -136,7 +137,10 @@ impl Executor<'_> {
                     None => fate(self.registry.delete_tag(self.repository(), tag).await),
                 })
             }
-            Step::DeleteManifest { digest, expects } => {
+            Step::DeleteManifest { after, .. } if !after.is_disjoint(staying) => {
+                Fates::All(Fate::Skipped("a manifest that refers to it stays".to_owned()))
+            }
+            Step::DeleteManifest { digest, expects, .. } => {
                 Fates::All(match present.objection_to_delete(digest, expects) {
                     Some(why) => Fate::Skipped(why),
                     None => self.delete(digest).await,
@@ -262,7 +266,7 @@ fn record(outcome: &mut RepositoryOutcome, step: &Step, fate: &Fate) {
         Step::Untag { tags, .. } => {
             outcome.tags.extend(tags.iter().map(|(tag, _)| (tag.clone(), fate.clone())));
         }
-        Step::DeleteManifest { digest, expects } => {
+        Step::DeleteManifest { digest, expects, .. } => {
             outcome.manifests.insert(digest.clone(), fate.clone());
             outcome.tags.extend(expects.iter().map(|tag| (tag.clone(), fate.clone())));
         }

@@ -22,6 +22,7 @@ mod glob;
 mod leftovers;
 mod model;
 mod outcome;
+mod pace;
 mod plan;
 mod plugin;
 mod policy;

@@ -113,8 +113,9 @@ pub(crate) enum Step {
     DeleteTag { tag: Tag, expects: Option<Digest> },
     /// Takes tags off their manifests, which stay (2.x): each is moved to one placeholder, which is then deleted.
     Untag { tags: Vec<(Tag, Option<Digest>)>, placeholder: placeholder::Placeholder },
-    /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it.
-    DeleteManifest { digest: Digest, expects: BTreeSet<Tag> },
+    /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it, `after` are the manifests of
+    /// this plan that need it or are about it: it goes only when they are gone.
+    DeleteManifest { digest: Digest, expects: BTreeSet<Tag>, after: BTreeSet<Digest> },
 }
 
 /// Makes the plan and has it audited.
@@ -280,9 +281,10 @@ fn plan_repository(
         let steps = doomed.iter().filter(|(_, doom)| doom.rank == rank);
         ranks.push(
             steps
-                .map(|(digest, _)| Step::DeleteManifest {
+                .map(|(digest, doom)| Step::DeleteManifest {
                     digest: (*digest).clone(),
                     expects: tags_at(digest),
+                    after: doom.after.iter().map(|&first| first.clone()).collect(),
                 })
                 .collect(),
         );

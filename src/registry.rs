@@ -17,6 +17,7 @@ use self::session::Session;
 use self::transport::{Answer, Call, Retry, Transport};
 use crate::credentials::Credentials;
 use crate::model::RegistryAddress;
+use crate::pace::Pace;
 
 mod auth;
 mod blobs;
@@ -85,13 +86,13 @@ pub(crate) struct Timeouts {
     pub(crate) pause: Duration,
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
+impl Timeouts {
+    pub(crate) fn at(pace: Pace) -> Self {
         Self {
-            connect: Duration::from_secs(10),
-            request: Duration::from_secs(60),
-            deletion: Duration::from_secs(600),
-            pause: Duration::from_millis(250),
+            connect: pace.of(Duration::from_secs(10)),
+            request: pace.of(Duration::from_secs(60)),
+            deletion: pace.of(Duration::from_secs(600)),
+            pause: pace.of(Duration::from_millis(250)),
         }
     }
 }

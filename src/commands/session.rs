@@ -72,7 +72,11 @@ impl Session {
 
     /// The engine, connected to once.
     pub(crate) async fn engine(&self) -> anyhow::Result<&Engine> {
-        self.engine.get_or_try_init(|| self.unless_cancelled(Engine::connect(&self.settings.endpoint))).await
+        self.engine
+            .get_or_try_init(|| {
+                self.unless_cancelled(Engine::connect(&self.settings.endpoint, self.settings.pace))
+            })
+            .await
     }
 
     /// A connection to the registry that the arguments, the flags or the surroundings mean.
@@ -149,8 +153,10 @@ impl Session {
         let asked = Instant::now();
         loop {
             match self.unless_cancelled(self.connect(address, access)).await {
-                Err(error) if is_unreachable(&error) && asked.elapsed() < ANSWERS_WITHIN => {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(error)
+                    if is_unreachable(&error) && asked.elapsed() < self.settings.pace.of(ANSWERS_WITHIN) =>
+                {
+                    self.settings.pace.pause(Duration::from_millis(100)).await;
                 }
                 connected => return connected,
             }
@@ -185,7 +191,7 @@ impl Session {
             is_insecure: access.insecure || self.is_insecure_for_engine(address).await,
             certificates: Some(Path::new(CERTIFICATES).join(address.host())),
             concurrency: access.concurrency.into(),
-            timeouts: registry::Timeouts::default(),
+            timeouts: registry::Timeouts::at(self.settings.pace),
             trace: Trace::new(move |line| ui.debug(|| line.to_owned())),
         };
         Ok(Registry::connect(&access).await?)

@@ -87,7 +87,7 @@ impl Engine {
             match was_started {
                 true if status(&error).is_none() => return Ok(()),
                 _ if is_final => return Err(error).with_context(|| format!("start the collector `{name}`")),
-                _ => tokio::time::sleep(Duration::from_millis(500)).await,
+                _ => self.pace.pause(Duration::from_millis(500)).await,
             }
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Engine {
             }
             let broke =
                 failures > 0 || !matches!(ended, Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })));
-            tokio::time::sleep(Duration::from_millis(if broke { 1000 } else { 20 })).await;
+            self.pace.pause(Duration::from_millis(if broke { 1000 } else { 20 })).await;
         }
     }
 
@@ -148,7 +148,7 @@ impl Engine {
             if failures == MOST_FAILURES {
                 return Err(error).context("read what the collector printed");
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.pace.pause(Duration::from_secs(1)).await;
         }
     }
 }

@@ -11,6 +11,10 @@ use super::output::Output;
 use super::{Engine, RegistryContainer};
 use crate::model::ByteSize;
 
+/// The codes of a command that there is no program for.
+const NOT_EXECUTABLE: i64 = 126;
+const NOT_FOUND: i64 = 127;
+
 pub(super) struct Finished {
     pub(super) exit_code: i64,
     pub(super) stderr: String,
@@ -52,8 +56,9 @@ impl Engine {
         }
         let exit_code = self.wait_for_exec(&exec.id).await.with_context(doing)?;
         match lost {
-            Some(error) => Err(error).with_context(doing),
-            None => Ok(Finished { exit_code, stderr: output.finish() }),
+            // The engine may refuse to start a program that is not there; the code says so as well.
+            Some(error) if !matches!(exit_code, NOT_EXECUTABLE | NOT_FOUND) => Err(error).with_context(doing),
+            _ => Ok(Finished { exit_code, stderr: output.finish() }),
         }
     }
 
@@ -72,7 +77,7 @@ impl Engine {
                     }
                 }
             }
-            tokio::time::sleep(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
+            self.pace.pause(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
         }
     }
 
@@ -91,8 +96,8 @@ impl Engine {
             .await
             .context("measure the store")?;
         match finished.exit_code {
-            // 126 and 127: there is no such program; an image without a shell's tools is no failure.
-            126 | 127 => Ok(None),
+            // An image without a shell's tools is no failure.
+            NOT_EXECUTABLE | NOT_FOUND => Ok(None),
             // Files come and go under a running registry, which `du` reports as a failure after counting the rest.
             _ if kibibytes.is_some() => Ok(kibibytes.map(|number| ByteSize(number.saturating_mul(1024)))),
             0 => bail!("`du` in the container answered without a number"),

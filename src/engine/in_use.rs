@@ -11,8 +11,8 @@ use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
 use serde::Deserialize;
 
+use super::Engine;
 use super::find::name_of;
-use super::{Engine, retried};
 use crate::model::printable;
 
 /// The state of a swarm that is on its way.
@@ -96,7 +96,8 @@ impl Engine {
         let containers = self.list(true, None).await?;
         // `all` has those that lost their tag to a newer image.
         let options = ListImagesOptions { all: true, ..Default::default() };
-        let images = retried(|| self.docker.list_images(Some(options.clone())))
+        let images = self
+            .retried(|| self.docker.list_images(Some(options.clone())))
             .await
             .with_context(|| format!("list the images of {}", self.shown))?;
         Ok(of_containers(&containers, &images))
@@ -108,10 +109,11 @@ impl Engine {
         const SETTLES_WITHIN: Duration = Duration::from_secs(5);
         let asked = Instant::now();
         loop {
-            let info = retried(|| self.docker.info())
+            let info = self
+                .retried(|| self.docker.info())
                 .await
                 .with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
-            let is_late = asked.elapsed() > SETTLES_WITHIN;
+            let is_late = asked.elapsed() > self.pace.of(SETTLES_WITHIN);
             match services_of(info.swarm.as_ref()) {
                 Services::Listed => match self.list_services().await {
                     Ok(listed) => return Ok((of_services(listed), Services::Listed)),
@@ -123,7 +125,7 @@ impl Engine {
                 Services::NotReady { state } if state == PENDING && !is_late => {}
                 services => return Ok((Vec::new(), services)),
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.pace.pause(Duration::from_millis(100)).await;
         }
     }
 
@@ -137,7 +139,7 @@ impl Engine {
             }
             request
         });
-        let text = retried(|| docker.ping()).await?;
+        let text = self.retried(|| docker.ping()).await?;
         Ok(serde_json::from_str(&text)?)
     }
 }

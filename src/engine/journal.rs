@@ -133,7 +133,7 @@ impl Engine {
                 Err(error) if status(&error) == Some(404) => return Ok(()),
                 // Somebody else is removing it: when that is done it is gone.
                 Err(error) if status(&error) == Some(409) => {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    self.pace.pause(Duration::from_millis(250)).await;
                 }
                 Err(error) => match self.inspect(name).await {
                     Ok(None) => return Ok(()),

@@ -29,10 +29,14 @@ by=rm; each </leftovers.files && by=rmdir && each </leftovers.folders && each </
 
 impl Engine {
     /// Whether the image has the programs for it.
-    pub(super) async fn can_tidy(&self, registry: &RegistryContainer, store: &StoreConfiguration) -> bool {
-        let Driver::Filesystem { .. } = store.driver else { return false };
-        let asked = self.exec(&registry.id, &["sh", "-c", TOOLS], &[], |_| ()).await;
-        asked.is_ok_and(|asked| asked.exit_code == 0)
+    pub(super) async fn can_tidy(
+        &self,
+        registry: &RegistryContainer,
+        store: &StoreConfiguration,
+    ) -> Result<bool> {
+        let Driver::Filesystem { .. } = store.driver else { return Ok(false) };
+        let asked = self.exec(&registry.id, &["sh", "-c", TOOLS], &[], |_| ()).await?;
+        Ok(asked.exit_code == 0)
     }
 
     /// Everything in the store. In a running registry it fails when files come and go meanwhile.
@@ -69,6 +73,9 @@ impl Engine {
 impl Window<'_> {
     pub(crate) async fn list_store(&self, root: &str) -> Result<Listing> {
         let container = &self.journal.tidy;
+        if let Err(error) = &self.tidies {
+            bail!("{error:#}");
+        }
         self.require_quiet().await?;
         self.engine.start_collector(container).await?;
         self.unless_cancelled(self.engine.list_store(container, root)).await

@@ -18,7 +18,8 @@ impl Engine {
     /// Ok: the process that served has ended. On an error it may still run, or be about to end.
     pub(super) async fn stop(&self, container: &str) -> Result<()> {
         const TRIES: u32 = 3;
-        let docker = self.docker.clone().with_timeout(GRACE + MARGIN);
+        let (grace_and_margin, margin) = (self.pace.of(GRACE + MARGIN), self.pace.of(MARGIN));
+        let docker = self.docker.clone().with_timeout(grace_and_margin);
         let seconds = i32::try_from(GRACE.as_secs()).ok();
         let options = StopContainerOptions { t: seconds, ..Default::default() };
         let mut asked = Instant::now();
@@ -28,16 +29,16 @@ impl Engine {
             if !matches!(&answer, Err(error) if status(error).is_none()) {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            self.pace.pause(Duration::from_millis(500)).await;
             asked = Instant::now();
             answer = docker.stop_container(container, Some(options.clone())).await;
         }
         // Without an answer the engine may be stopping it still.
         let patience = match &answer {
             Err(error) if status(error).is_none() => {
-                (GRACE + MARGIN).saturating_sub(asked.elapsed()).max(MARGIN / 3)
+                grace_and_margin.saturating_sub(asked.elapsed()).max(margin / 3)
             }
-            _ => MARGIN / 3,
+            _ => margin / 3,
         };
         let until = Instant::now() + patience;
         loop {
@@ -50,7 +51,7 @@ impl Engine {
                 let reason = answer.err().map_or(last, anyhow::Error::from);
                 return Err(reason).with_context(|| format!("stop the container `{container}`"));
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.pace.pause(Duration::from_millis(200)).await;
         }
     }
 
@@ -59,7 +60,7 @@ impl Engine {
         const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
         let mut reason = String::new();
         for pause in PAUSES {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.pace.pause(Duration::from_secs(pause)).await;
             match self.start(container).await {
                 Ok(()) => return Ok(()),
                 Err(error) => reason = format!("{error:#}"),

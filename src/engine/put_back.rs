@@ -49,7 +49,7 @@ impl Engine {
         }
         let mut obstacle = None;
         for pause in PAUSES {
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.pace.pause(Duration::from_secs(pause)).await;
             obstacle = self.clear(&journal).await.err();
             if obstacle.is_none() {
                 break;

@@ -84,7 +84,7 @@ impl Engine {
             }
             said = Some(disturbance);
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = self.pace.pause(Duration::from_secs(1)) => {}
                 () = cancel.cancelled() => {}
             }
         }

@@ -113,7 +113,7 @@ impl Engine {
             let now = self.engine_time().await?;
             let verdicts: Vec<Verdict> = first.values().map(|leftover| leftover.judge(now)).collect();
             let second = if verdicts.contains(&Verdict::LooksDead) {
-                pause(BETWEEN_STEPS, cancel).await?;
+                self.pause(BETWEEN_STEPS, cancel).await?;
                 self.leftovers(only).await?
             } else {
                 first.clone()
@@ -248,7 +248,7 @@ impl Engine {
             } else if since.elapsed() > PATIENCE {
                 return Err(busy(leftover.name(), &[&name], owner_of(&found), created).into());
             } else {
-                pause(Duration::from_millis(250), cancel).await?;
+                self.pause(Duration::from_millis(250), cancel).await?;
             }
         }
         Ok(())
@@ -285,12 +285,12 @@ impl Engine {
         let time = info.system_time.context("the engine does not tell its time")?;
         time.parse().with_context(|| format!("read the engine's time `{time}`"))
     }
-}
 
-async fn pause(time: Duration, cancel: &Cancel) -> Result<()> {
-    tokio::select! {
-        () = tokio::time::sleep(time) => Ok(()),
-        () = cancel.cancelled() => Err(interrupted()),
+    async fn pause(&self, time: Duration, cancel: &Cancel) -> Result<()> {
+        tokio::select! {
+            () = self.pace.pause(time) => Ok(()),
+            () = cancel.cancelled() => Err(interrupted()),
+        }
     }
 }
 

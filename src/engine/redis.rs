@@ -61,7 +61,7 @@ impl Engine {
             if spoken.is_ok() {
                 break;
             }
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            self.pace.pause(Duration::from_secs(pause)).await;
             spoken = self.speak(registry, server, &work).await;
         }
         spoken.with_context(|| format!("speak to the redis at {server}"))

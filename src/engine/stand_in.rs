@@ -77,14 +77,14 @@ impl Engine {
                         .hint(OTHERWISE)
                         .into());
                 }
-                tokio::time::sleep(Duration::from_millis(25)).await;
+                self.pace.pause(Duration::from_millis(25)).await;
             }
             Ok(())
         };
         tokio::select! {
             shown = shown => shown,
             () = cancel.cancelled() => Err(interrupted()),
-            () = tokio::time::sleep(READ_ONLY_WITHIN) => Err(Failure::failed(format!(
+            () = self.pace.pause(READ_ONLY_WITHIN) => Err(Failure::failed(format!(
                 "the read-only stand-in did not answer within {} seconds", READ_ONLY_WITHIN.as_secs()
             ))
             .hint(OTHERWISE)

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use futures_util::FutureExt;
 
 use super::collector::{LOG_LEVEL, Mode};
@@ -22,6 +22,9 @@ use super::{Engine, RegistryContainer};
 use crate::cancel::Cancel;
 use crate::certificate::CollectorRun;
 use crate::error::{Failure, Kind};
+
+/// What a sweep has done whose end is not known.
+const CUT_SHORT: &str = "what the collector removed until then was garbage; how much it was is not known";
 
 /// How the garbage is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,8 @@ pub(crate) struct Window<'a> {
     manner: Manner,
     pub(super) cancel: &'a Cancel,
     pub(super) journal: Journal,
-    /// The image has what it takes to tidy up.
-    tidies: bool,
+    /// Whether the image has what it takes to tidy up, or why that is not known.
+    pub(super) tidies: Result<bool>,
     stopped: Cell<Option<Instant>>,
     stands_in: Cell<Option<Instant>>,
     /// Whether a process that serves meanwhile may remember what is gone.
@@ -108,9 +111,15 @@ impl Window<'_> {
             Mode::Real => &self.journal.sweep,
         };
         self.has_swept.set(self.has_swept.get() || mode == Mode::Real);
-        let run = self.engine.run_collector(collector, self.cancel).await?;
-        self.require_quiet().await?;
-        Ok(run)
+        let run = async {
+            let run = self.engine.run_collector(collector, self.cancel).await?;
+            self.require_quiet().await?;
+            Ok(run)
+        };
+        match mode {
+            Mode::Dry => run.await,
+            Mode::Real => run.await.context(CUT_SHORT),
+        }
     }
 
     /// Stops the registry and puts the stand-in into its place.
@@ -140,7 +149,7 @@ impl Window<'_> {
     pub(crate) fn cannot_tidy(&self) -> Option<&'static str> {
         match self.manner {
             Manner::Live => Some("what a collection leaves, since the registry went on serving"),
-            _ if !self.tidies => {
+            _ if matches!(self.tidies, Ok(false)) => {
                 Some("what a collection leaves, since there are no tools in the registry's image")
             }
             Manner::Offline | Manner::ReadOnly => None,
@@ -166,6 +175,7 @@ impl Window<'_> {
             let Self { engine, registry, store, manner, .. } = self;
             engine.create_collector(&self.journal.sweep, Some(mode), registry, store, *manner).await?;
             self.has_swept.set(true);
+            return self.engine.collect_inside(self.registry, mode).await.context(CUT_SHORT);
         }
         self.engine.collect_inside(self.registry, mode).await
     }
@@ -183,10 +193,13 @@ impl Engine {
         let &Opening { registry, store, manner, quiet, cancel } = opening;
         self.refuse_unfit(registry, store, manner).await?;
         let quiet = quiet.restarted();
-        let tidies = manner != Manner::Live && self.can_tidy(registry, store).await;
+        let tidies = match manner {
+            Manner::Live => Ok(false),
+            Manner::Offline | Manner::ReadOnly => self.can_tidy(registry, store).await,
+        };
         let journal = loop {
             self.await_quiet(registry, store, manner, &quiet, cancel).await?;
-            let journal = self.open_journal(registry, store, manner, tidies).await?;
+            let journal = self.open_journal(registry, store, manner, matches!(tidies, Ok(true))).await?;
             // Making it took a moment.
             match self.disturbance(registry, store, manner).await {
                 Ok(None) => break journal,
@@ -325,5 +338,5 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 pub(super) fn interrupted() -> anyhow::Error {
-    Failure::new(Kind::Interrupted, "interrupted before the collection").into()
+    Failure::new(Kind::Interrupted, "interrupted").into()
 }

@@ -75,7 +75,7 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
                         take_tag(&mut effects, &mut faults, view, tag, expects.as_ref());
                     }
                 }
-                Step::DeleteManifest { digest, expects } => {
+                Step::DeleteManifest { digest, expects, .. } => {
                     delete(&mut effects, &mut faults, view, &tags, digest, expects);
                 }
             }
@@ -83,6 +83,7 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
     }
     faults.extend(check_tags(plan, view, &effects));
     faults.extend(check_referrers(plan, view, &effects));
+    faults.extend(check_order(plan, view));
     faults
 }
 
@@ -118,6 +119,27 @@ fn check_referrers(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effec
             && !named.contains(digest)
         {
             faults.push(format!("{digest} is deleted and refers to {}, which stays", subject.digest));
+        }
+    }
+    faults
+}
+
+/// What is deleted waits for everything deleted that names it: should that stay, so does this.
+fn check_order(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
+    let steps = plan.ranks.iter().flatten();
+    let awaited: BTreeMap<&Digest, &BTreeSet<Digest>> = steps
+        .filter_map(|step| match step {
+            Step::DeleteManifest { digest, after, .. } => Some((digest, after)),
+            Step::DeleteTag { .. } | Step::Untag { .. } => None,
+        })
+        .collect();
+    let mut faults = Vec::new();
+    for &digest in awaited.keys() {
+        let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) else { continue };
+        for named in manifest.children.iter().chain(&manifest.subject).map(|named| &named.digest) {
+            if awaited.get(named).is_some_and(|after| !after.contains(digest)) {
+                faults.push(format!("{named} does not wait for {digest}, which refers to it"));
+            }
         }
     }
     faults

@@ -9,9 +9,17 @@ use super::Why;
 
 /// A manifest that goes; whatever refers to others has a lower rank than they: no index is left without its parts, and
 /// no referrer without its subject.
-pub(super) struct Doom {
+pub(super) struct Doom<'a> {
     pub(super) why: Why,
     pub(super) rank: usize,
+    /// What goes before it because it refers to it.
+    pub(super) after: BTreeSet<&'a Digest>,
+}
+
+impl Doom<'_> {
+    fn new(why: Why) -> Self {
+        Self { why, rank: 0, after: BTreeSet::new() }
+    }
 }
 
 /// The manifests by what they are about, where they say so themselves.
@@ -142,22 +150,21 @@ pub(super) fn doomed<'a>(
     verdicts: &BTreeMap<Tag, Verdict>,
     named: &BTreeSet<Digest>,
     kept: &BTreeSet<&'a Digest>,
-) -> BTreeMap<&'a Digest, Doom> {
+) -> BTreeMap<&'a Digest, Doom<'a>> {
     let may_go = |digest: &Digest| !kept.contains(digest) && view.manifest(digest).is_some();
-    let mut doomed: BTreeMap<&Digest, Doom> = BTreeMap::new();
+    let mut doomed: BTreeMap<&Digest, Doom<'_>> = BTreeMap::new();
     for (tag, state) in &view.tags {
         if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, verdicts.get(tag))
             && may_go(digest)
         {
-            let doom =
-                doomed.entry(digest).or_insert_with(|| Doom { why: Why::Untagged(Vec::new()), rank: 0 });
+            let doom = doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::new())));
             if let Why::Untagged(tags) = &mut doom.why {
                 tags.push(tag.clone());
             }
         }
     }
     for (digest, _) in view.manifests.iter().filter(|(digest, _)| named.contains(*digest) && may_go(digest)) {
-        doomed.insert(digest, Doom { why: Why::Named, rank: 0 });
+        doomed.insert(digest, Doom::new(Why::Named));
     }
     let referrers = referrers(view);
     let mut ahead: Vec<&Digest> = doomed.keys().copied().collect();
@@ -169,7 +176,7 @@ pub(super) fn doomed<'a>(
         let about = about.map(|referrer| (*referrer, Why::GoesWith(digest.clone())));
         for (next, why) in parts.chain(about).filter(|(next, _)| may_go(next)) {
             if !doomed.contains_key(next) {
-                doomed.insert(next, Doom { why, rank: 0 });
+                doomed.insert(next, Doom::new(why));
                 ahead.push(next);
             }
         }
@@ -180,8 +187,8 @@ pub(super) fn doomed<'a>(
 
 /// Indexes before their parts, referrers and attachments before their subjects. Digests are made from content, so nothing
 /// goes in circles; what could not be read may say so all the same, and the passes are counted.
-fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom>) {
-    let mut edges: Vec<(&Digest, &Digest)> = Vec::new();
+fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom<'a>>) {
+    let mut edges: Vec<(&'a Digest, &'a Digest)> = Vec::new();
     for digest in doomed.keys().copied() {
         let manifest = view.manifest(digest);
         let parts = manifest.into_iter().flat_map(Manifest::child_manifests);
@@ -196,6 +203,11 @@ fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom>) {
         }
     }
     edges.retain(|(first, later)| first != later && doomed.contains_key(first) && doomed.contains_key(later));
+    for (first, later) in &edges {
+        if let Some(doom) = doomed.get_mut(later) {
+            doom.after.insert(first);
+        }
+    }
     for _ in 0..doomed.len() {
         let mut has_moved = false;
         for (first, later) in &edges {

@@ -62,7 +62,7 @@ fn text(world: &World, plan: &Plan) -> String {
                             tags.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>().join(" ")
                         )
                     }
-                    Step::DeleteManifest { digest, expects } => {
+                    Step::DeleteManifest { digest, expects, .. } => {
                         let tags = expects.iter().map(|tag| format!(" {tag}")).collect::<String>();
                         format!(
                             "{rank} delete {}{}",
@@ -406,12 +406,21 @@ fn a_plan_that_was_tampered_with_fails_the_audit() {
         plan.repositories[0].ranks.push(vec![Step::DeleteManifest {
             digest: digest_of("a"),
             expects: ["v1".parse().unwrap()].into(),
+            after: [].into(),
         }]);
     });
     // Children before their index.
     tampered(&|plan| {
         let ranks = steps(plan);
         plan.repositories[0].ranks = ranks.into_iter().rev().collect();
+    });
+    // The parts would go even if their index stayed.
+    tampered(&|plan| {
+        for step in plan.repositories[0].ranks.iter_mut().flatten() {
+            if let Step::DeleteManifest { after, .. } = step {
+                after.clear();
+            }
+        }
     });
     // A step is lost; a step stands twice; a tag is taken from where it is not.
     tampered(&|plan| drop(plan.repositories[0].ranks.pop()));
@@ -426,9 +435,11 @@ fn a_plan_that_was_tampered_with_fails_the_audit() {
     });
     // What was never read is deleted; what is kept would not be verified; a tag has no verdict.
     tampered(&|plan| {
-        plan.repositories[0]
-            .ranks
-            .push(vec![Step::DeleteManifest { digest: digest_of("unheard"), expects: [].into() }]);
+        plan.repositories[0].ranks.push(vec![Step::DeleteManifest {
+            digest: digest_of("unheard"),
+            expects: [].into(),
+            after: [].into(),
+        }]);
     });
     tampered(&|plan| plan.kept.manifests.clear());
     tampered(&|plan| plan.kept.blobs.clear());

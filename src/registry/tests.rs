@@ -24,7 +24,7 @@ fn access(host: &str) -> Access {
         timeouts: Timeouts {
             pause: Duration::from_millis(1),
             request: Duration::from_secs(5),
-            ..Timeouts::default()
+            ..Timeouts::at(crate::pace::Pace::Patient)
         },
     }
 }

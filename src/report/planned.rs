@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::table::{columns, count};
+use crate::model::{Repository, Tag};
 use crate::plan::{Plan, RepositoryPlan, Why};
 use crate::policy::{Kept, Verdict};
 
@@ -49,16 +50,23 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
 
 /// Tags that no date can decide about are kept; a person who wonders why learns what to do.
 fn undated(plan: &Plan) -> String {
-    let tags = plan.repositories.iter().flat_map(RepositoryPlan::kept_tags);
-    let undated =
-        tags.filter(|decision| matches!(&decision.verdict, Verdict::Keep(Kept::UnknownDate { .. }))).count();
-    if undated == 0 {
+    let undated: Vec<(&Repository, &Tag, &str)> = plan
+        .repositories
+        .iter()
+        .flat_map(|repository| repository.kept_tags().map(|decision| (&repository.repository, decision)))
+        .filter_map(|(repository, decision)| match &decision.verdict {
+            Verdict::Keep(Kept::UnknownDate { why, .. }) => Some((repository, &decision.tag, why.as_str())),
+            _ => None,
+        })
+        .collect();
+    let Some((repository, tag, why)) = undated.first() else {
         return String::new();
-    }
+    };
+    let number = undated.len();
     format!(
-        "{} no usable date and {} kept: reproducible builds write none; go by push time (`--order pushed`, `--date pushed`)\n",
-        if undated == 1 { "1 tag has".to_owned() } else { format!("{undated} tags have") },
-        if undated == 1 { "is" } else { "are" }
+        "{} no usable date and {} kept, such as `{repository}:{tag}`: {why}. Reproducible builds write none; a rule can go by push time (`--order pushed`, `--date pushed`)\n",
+        if number == 1 { "1 tag has".to_owned() } else { format!("{number} tags have") },
+        if number == 1 { "is" } else { "are" }
     )
 }
 

@@ -10,12 +10,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::oneshot;
 
 #[path = "fake_registry/contents.rs"]
 pub(crate) mod contents;
@@ -25,16 +23,18 @@ mod door;
 pub(crate) mod quirks;
 #[path = "fake_registry/routes.rs"]
 mod routes;
+#[path = "fake_registry/service.rs"]
+mod service;
 
 use contents::Contents;
 use door::Door;
-use quirks::{Effect, Fault, Quirks};
+use quirks::{Effect, Fault, Gate, Quirks};
+use service::{Order, Service};
 
 pub(crate) struct FakeRegistry {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    service: Service,
 }
 
 type Hook = Box<dyn FnOnce(&mut Contents) + Send>;
@@ -47,6 +47,7 @@ struct State {
     journal: Vec<Entry>,
     faults: Vec<Fault>,
     hooks: Vec<(Moment, Hook)>,
+    gate: Option<Gate>,
 }
 
 /// When a hook runs.
@@ -85,9 +86,8 @@ struct Reply {
 
 impl FakeRegistry {
     pub(crate) fn spawn() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-        listener.set_nonblocking(true).expect("a listener for tokio");
-        let address = listener.local_addr().expect("the port's number");
+        let port = service::Port::reserve();
+        let address = port.address();
         let state = Arc::new(Mutex::new(State {
             address,
             contents: Contents::default(),
@@ -96,11 +96,10 @@ impl FakeRegistry {
             journal: Vec::new(),
             faults: Vec::new(),
             hooks: Vec::new(),
+            gate: None,
         }));
-        let (stop, stopped) = oneshot::channel();
-        let shared = state.clone();
-        let thread = std::thread::spawn(move || serve(listener, shared, stopped));
-        Self { address, state, stop: Some(stop), thread: Some(thread) }
+        let service = Service::start(port, state.clone());
+        Self { address, state, service }
     }
 
     /// `127.0.0.1:<port>`, as it stands in front of a repository.
@@ -131,6 +130,19 @@ impl FakeRegistry {
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
         change(&mut self.state().contents)
+    }
+
+    /// Connections end, and none can be made.
+    pub(crate) fn stop_serving(&self) {
+        self.service.obey(Order::Stop);
+    }
+
+    pub(crate) fn start_serving(&self) {
+        self.service.obey(Order::Serve);
+    }
+
+    pub(crate) fn gate(&self, gate: Gate) {
+        self.state().gate = Some(gate);
     }
 
     pub(crate) fn quirks(&self, set: impl FnOnce(&mut Quirks)) {
@@ -187,17 +199,6 @@ impl FakeRegistry {
     }
 }
 
-impl Drop for FakeRegistry {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Asked {
     fn query(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
@@ -213,18 +214,6 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(listener: std::net::TcpListener, state: Arc<Mutex<State>>, stopped: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-        let router = axum::Router::new().fallback(move |request: Request| answer(state.clone(), request));
-        tokio::select! {
-            _ = axum::serve(listener, router) => {}
-            _ = stopped => {}
-        }
-    });
-}
-
 async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -237,6 +226,8 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         body: body.to_vec(),
     };
     let (number, effect) = lock(&state).arrived(&asked, &head.uri.to_string());
+    let gate = lock(&state).gate.clone();
+    let effect = gate.and_then(|gate| gate.ask(&format!("{} {}", head.method, head.uri))).or(effect);
     let reply = match effect {
         Some(Effect::Hang) => std::future::pending().await,
         Some(Effect::CutBefore) => cut(),
@@ -248,6 +239,11 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         Some(Effect::AnswerAfter(status)) => {
             lock(&state).reply(&asked);
             Reply::error(status, "UNKNOWN", "unknown error")
+        }
+        Some(Effect::Then(act)) => {
+            let reply = lock(&state).reply(&asked);
+            act.happen();
+            reply
         }
         None => lock(&state).reply(&asked),
     };

@@ -61,6 +61,30 @@ fn a_deletion_that_fails_without_effect_fails_alone() {
     }
 }
 
+/// Once its index is gone no tag leads to a part any more, and no later run would find it.
+#[test]
+fn the_parts_of_a_removed_index_go_whatever_else_stays() {
+    let world = world();
+    let part = world.fake.untagged_image("app", "linux/arm64", &["base", "part"]);
+    world.fake.index("app", "multi", &[&part]);
+    world.fake.fault(Fault::on("DELETE", &world.one).answers(500));
+    world.remove(&["app:one", "app:multi"]).exits(3).says("Deleted 1 tag and 2 manifests");
+    world.has(&["alias", "kept", "one", "two"]);
+    assert!(!world.fake.has_manifest("app", &part));
+}
+
+#[test]
+fn the_parts_of_an_index_that_stays_stay_with_it() {
+    let world = world();
+    let part = world.fake.untagged_image("app", "linux/arm64", &["base", "part"]);
+    let inner = world.fake.index("app", "inner", &[&part]);
+    world.fake.change(|contents| contents.untag("app", "inner"));
+    let outer = world.fake.index("app", "multi", &[&inner]);
+    world.fake.fault(Fault::on("DELETE", &outer).answers(500));
+    world.remove(&["app:multi"]).exits(3).says("a manifest that refers to it stays");
+    assert!(world.fake.has_manifest("app", &inner) && world.fake.has_manifest("app", &part));
+}
+
 #[test]
 fn the_next_run_finishes_what_failed() {
     let world = world();

@@ -227,7 +227,7 @@ fn parts_stay_with_an_index_that_stays() {
         .on(&fake, &["rm", "--force", "app:multi"])
         .exits(0)
         .says("tag `rescued` was put on it since the plan")
-        .says("a manifest that may need it stays");
+        .says("a manifest that refers to it stays");
     assert_eq!(fake.changes(), [""; 0]);
     assert!(fake.has_manifest("app", &index) && fake.has_manifest("app", &part));
 }

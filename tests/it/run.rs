@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -89,6 +91,28 @@ impl Tool {
         self.answer(command, format!("docker-registry-prune {}", arguments.join(" ")))
     }
 
+    /// Tells the process as soon as there is one. A run that does not end is ended.
+    #[must_use = "say what is expected of the answer: `.exits(code)`"]
+    pub(crate) fn run_watched(&self, arguments: &[&str], started: impl FnOnce(u32)) -> Answer {
+        const LONGEST: Duration = Duration::from_secs(60);
+        let mut command = Command::new(BINARY);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.surround(&mut command);
+        let child = command.spawn().expect("start the program");
+        let process = child.id();
+        started(process);
+        let (ended, has_ended) = mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if has_ended.recv_timeout(LONGEST) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-s", "KILL", &process.to_string()]).status();
+            }
+        });
+        let output = child.wait_with_output().expect("wait for the program");
+        drop(ended);
+        watch.join().expect("the watch");
+        Answer::new(format!("docker-registry-prune {}", arguments.join(" ")), output)
+    }
+
     /// Runs a line of a shell.
     #[must_use = "say what is expected of the answer: `.exits(code)`"]
     pub(crate) fn shell(&self, line: &str) -> Answer {
@@ -98,14 +122,12 @@ impl Tool {
     }
 
     fn answer(&self, mut command: Command, words: String) -> Answer {
+        self.surround(&mut command);
+        Answer::new(words, command.output().expect("start the program"))
+    }
+
+    fn surround(&self, command: &mut Command) {
         command.env_clear().envs(self.environment.iter().cloned()).current_dir(self.home.path());
-        let output = command.output().expect("start the program");
-        Answer {
-            command: words,
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
-        }
     }
 
     /// Runs `command` against `fake`, whose address stands behind `--registry`.
@@ -127,6 +149,15 @@ pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
 }
 
 impl Answer {
+    fn new(command: String, output: Output) -> Self {
+        Self {
+            command,
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "expected exit code {code}\n{self}");
@@ -146,7 +177,7 @@ impl Answer {
         self
     }
 
-    fn mentions(&self, words: &str) -> bool {
+    pub(crate) fn mentions(&self, words: &str) -> bool {
         let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         flat(&self.stdout).contains(&flat(words)) || flat(&self.stderr).contains(&flat(words))
     }

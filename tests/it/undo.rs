@@ -1,19 +1,23 @@
 //! What a run deleted is put back byte for byte, nothing that is there now is overwritten, and what cannot be put back is
 //! told with the reason.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
 
 use crate::fake_registry::FakeRegistry;
-use crate::fake_registry::contents::{Contents, DOCKER_MANIFEST, digest_of};
+use crate::fake_registry::contents::{DOCKER_MANIFEST, Repository, digest_of};
 use crate::fake_registry::quirks::{Access, Deletions, Effect, Fault, Version};
 use crate::run::{Answer, Asked as _, CREATED, Tool};
+
+/// What is in use: nothing that waits for a collection.
+type Repositories = BTreeMap<String, Repository>;
 
 struct World {
     fake: FakeRegistry,
     tool: Tool,
-    before: Contents,
+    before: Repositories,
     old: String,
     index: String,
     part: String,
@@ -28,7 +32,7 @@ fn world() -> World {
     let index = fake.index("app", "multi", &[&part]);
     let kept = fake.image("app", "kept", CREATED, &["kept"]);
     fake.tag("app", "alias", &kept);
-    let before = fake.change(|contents| contents.clone());
+    let before = fake.change(|contents| contents.repositories.clone());
     World { fake, tool: Tool::new(), before, old, index, part, kept }
 }
 
@@ -45,8 +49,8 @@ impl World {
         self.tool.run(&["undo"])
     }
 
-    fn now(&self) -> Contents {
-        self.fake.change(|contents| contents.clone())
+    fn now(&self) -> Repositories {
+        self.fake.change(|contents| contents.repositories.clone())
     }
 
     fn status(&self) -> Vec<Value> {
@@ -189,7 +193,7 @@ fn a_run_that_was_cut_off_is_undone_like_any_other() {
     world.fake.fault(Fault::on("DELETE", &world.old).answers(500));
     let _ = world.tool.on(&world.fake, &REMOVE).exits(3);
     world.fake.no_more_faults();
-    let _ = world.undo().exits(0).says("Already there: 1 tag and 2 manifests");
+    let _ = world.undo().exits(0).says("Already there: 1 tag and 1 manifest");
     assert_eq!(world.now(), world.before);
 }
 

@@ -144,8 +144,8 @@ impl Change {
                     }
                     return Ok(registry);
                 }
-                Err(error) if asked.elapsed() > within => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) if asked.elapsed() > session.settings.pace.of(within) => return Err(error),
+                Err(_) => session.settings.pace.pause(Duration::from_millis(50)).await,
             }
         }
     }

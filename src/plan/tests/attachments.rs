@@ -211,7 +211,8 @@ fn the_audit_sees_what_is_done_to_referrers() {
         change(&mut plan);
         super::super::audit::check(&plan, &snapshot).unwrap_err().join("; ")
     };
-    let delete = |name: &str| Step::DeleteManifest { digest: digest_of(name), expects: [].into() };
+    let delete =
+        |name: &str| Step::DeleteManifest { digest: digest_of(name), expects: [].into(), after: [].into() };
     let lost = faults(&|plan| {
         let mut removal = plan.repositories[0].manifests[0].clone();
         removal.digest = digest_of("rn");

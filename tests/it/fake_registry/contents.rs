@@ -13,6 +13,8 @@ pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) repositories: BTreeMap<String, Repository>,
+    /// What deletions leave in the store until the garbage is collected.
+    pub(crate) unlinked: BTreeMap<String, Vec<u8>>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -163,11 +165,12 @@ impl Contents {
     /// Distribution's deletion by digest: the manifest and every tag on it.
     pub(crate) fn delete(&mut self, repository: &str, digest: &str) -> bool {
         let repository = self.repository(repository);
-        let was_there = repository.manifests.remove(digest).is_some();
-        if was_there {
-            repository.tags.retain(|_, on| on != digest);
-        }
-        was_there
+        let Some(manifest) = repository.manifests.remove(digest) else {
+            return false;
+        };
+        repository.tags.retain(|_, on| on != digest);
+        self.unlinked.insert(digest.to_owned(), manifest.bytes);
+        true
     }
 
     pub(crate) fn repository(&mut self, name: &str) -> &mut Repository {

@@ -1,5 +1,8 @@
 //! How a fake registry differs from a good one, and what goes wrong when.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// The switchboard. The default is an open Distribution 2.8 with deletion enabled.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "a switchboard")]
@@ -105,6 +108,44 @@ pub(crate) enum Effect {
     Answer(u16, Vec<(&'static str, String)>, String),
     /// It was done, and an error is said.
     AnswerAfter(u16),
+    /// It was done, then this is, and only then it is answered.
+    Then(Act),
+}
+
+/// Something that happens elsewhere.
+#[derive(Clone)]
+pub(crate) struct Act(Arc<dyn Fn() + Send + Sync>);
+
+impl Act {
+    pub(crate) fn new(act: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(act))
+    }
+
+    pub(crate) fn happen(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Act")
+    }
+}
+
+/// Is asked what to do about each request as it arrives, before any [`Fault`].
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<Ask>);
+
+type Ask = dyn Fn(&str) -> Option<Effect> + Send + Sync;
+
+impl Gate {
+    pub(crate) fn new(ask: impl Fn(&str) -> Option<Effect> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    pub(crate) fn ask(&self, request: &str) -> Option<Effect> {
+        (self.0)(request)
+    }
 }
 
 impl Fault {

@@ -22,6 +22,8 @@ pub(super) fn reply(contents: &mut Contents, quirks: &Quirks, asked: &Asked) -> 
         _ => {
             if let Some(repository) = path.strip_suffix("/tags/list") {
                 tags(contents, quirks, repository, asked)
+            } else if let Some(upload) = upload(quirks, path, &asked.method) {
+                upload
             } else if let Some((repository, reference)) = path.rsplit_once("/manifests/") {
                 match asked.method.as_str() {
                     "GET" | "HEAD" => manifest(contents, quirks, repository, reference, asked),
@@ -198,6 +200,20 @@ fn delete(contents: &mut Contents, quirks: &Quirks, repository: &str, reference:
         return Reply::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
     };
     if was_there { Reply::new(202) } else { Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown") }
+}
+
+/// A push begins, or is given up; nothing is ever uploaded here.
+fn upload(quirks: &Quirks, path: &str, method: &str) -> Option<Reply> {
+    let (repository, upload) = path.split_once("/blobs/uploads/")?;
+    Some(match (method, quirks.deletion) {
+        ("POST" | "DELETE", Deletions::ReadOnly) => read_only(),
+        ("POST", _) if upload.is_empty() => {
+            let location = format!("/v2/{repository}/blobs/uploads/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed");
+            Reply::new(202).header("location", location)
+        }
+        ("DELETE", _) => Reply::new(204),
+        _ => Reply::new(404),
+    })
 }
 
 fn read_only() -> Reply {
