@@ -100,15 +100,14 @@ name!(
 impl Digest {
     /// The digest of `content`.
     pub(crate) fn of(content: &[u8]) -> Self {
-        use sha2::{Digest as _, Sha256};
-        let hash = Sha256::digest(content);
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in hash {
-            use fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        let mut hasher = Hasher::default();
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    /// Whether contents can be checked against it here.
+    pub(crate) fn is_checkable(&self) -> bool {
+        self.0.starts_with("sha256:")
     }
 
     pub(crate) fn hex(&self) -> &str {
@@ -123,7 +122,27 @@ impl Digest {
 
     /// Whether `content` hashes to this digest; `None` for an algorithm that is not checked here.
     pub(crate) fn matches(&self, content: &[u8]) -> Option<bool> {
-        self.0.starts_with("sha256:").then(|| Self::of(content) == *self)
+        self.is_checkable().then(|| Self::of(content) == *self)
+    }
+}
+
+/// The digest of a content that comes in pieces.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        sha2::Digest::update(&mut self.0, piece);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in sha2::Digest::finalize(self.0) {
+            use fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+        }
+        Digest(text)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod again;
 mod credentials;
+mod deep;
 mod docker;
 mod harness;
 mod indexes;
