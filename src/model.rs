@@ -12,12 +12,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) mod created;
+pub(crate) mod flaw;
 pub(crate) mod holdings;
 pub(crate) mod manifest;
 pub(crate) mod size;
 pub(crate) mod snapshot;
 
 pub(crate) use created::{Created, Source};
+pub(crate) use flaw::{Flaw, ServerVersion};
 pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::configuration::STORE;
 use super::output::Output;
 use super::{Engine, RegistryContainer};
-use crate::model::ByteSize;
+use crate::model::{ByteSize, ServerVersion};
 
 pub(super) struct Finished {
     pub(super) exit_code: i64,
@@ -74,6 +74,14 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
         }
+    }
+
+    /// What the registry's binary says of itself; `None` where it cannot be asked, or answers something else.
+    pub(crate) async fn server_version(&self, registry: &RegistryContainer) -> Option<ServerVersion> {
+        let mut version = None;
+        let command = [registry.command.binary.as_str(), "--version"];
+        let asked = self.exec(&registry.id, &command, &[], |line| version = version.or(line.parse().ok()));
+        asked.await.is_ok_and(|asked| asked.exit_code == 0).then_some(version)?
     }
 
     /// What `du` measures in the store of a running registry; `None` where the container has no `du` or no store yet.

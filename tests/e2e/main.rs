@@ -11,6 +11,7 @@ mod harness;
 mod indexes;
 mod input;
 mod leftovers;
+mod objects;
 mod outside;
 mod quiet;
 mod read_only;
