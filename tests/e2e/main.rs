@@ -23,6 +23,7 @@ mod retention_attachments;
 mod retention_in_use;
 mod rules;
 mod service;
+mod shapes;
 mod story;
 mod support;
 mod tags;
