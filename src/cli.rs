@@ -224,6 +224,10 @@ pub(crate) struct Verify {
     /// Repositories and tags to check: `team/*`, `app:v1.*` (default: the whole registry)
     #[arg(value_name = "PATTERN")]
     pub(crate) patterns: Vec<Pattern>,
+    /// Hash the content of every blob as well: by the programs of the registry's own image where its files are, or by
+    /// downloading it
+    #[arg(long)]
+    pub(crate) deep: bool,
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]

@@ -12,12 +12,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) mod created;
+pub(crate) mod flaw;
 pub(crate) mod holdings;
 pub(crate) mod manifest;
 pub(crate) mod size;
 pub(crate) mod snapshot;
 
 pub(crate) use created::{Created, Source};
+pub(crate) use flaw::{Flaw, ServerVersion};
 pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;
@@ -100,15 +102,14 @@ name!(
 impl Digest {
     /// The digest of `content`.
     pub(crate) fn of(content: &[u8]) -> Self {
-        use sha2::{Digest as _, Sha256};
-        let hash = Sha256::digest(content);
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in hash {
-            use fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        let mut hasher = Hasher::default();
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    /// Whether contents can be checked against it here.
+    pub(crate) fn is_checkable(&self) -> bool {
+        self.0.starts_with("sha256:")
     }
 
     pub(crate) fn hex(&self) -> &str {
@@ -123,7 +124,27 @@ impl Digest {
 
     /// Whether `content` hashes to this digest; `None` for an algorithm that is not checked here.
     pub(crate) fn matches(&self, content: &[u8]) -> Option<bool> {
-        self.0.starts_with("sha256:").then(|| Self::of(content) == *self)
+        self.is_checkable().then(|| Self::of(content) == *self)
+    }
+}
+
+/// The digest of a content that comes in pieces.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        sha2::Digest::update(&mut self.0, piece);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in sha2::Digest::finalize(self.0) {
+            use fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+        }
+        Digest(text)
     }
 }
 

@@ -73,6 +73,23 @@ pub(crate) struct Verified {
     pub(crate) problems: Vec<Problem>,
     /// What differs without being wrong: tags that were pushed meanwhile.
     pub(crate) notes: Vec<String>,
+    /// Only where the contents were asked for.
+    pub(crate) hashed: Option<Hashed>,
+}
+
+/// Which contents were hashed, and how they were come by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    /// Where they lie, in the container of this name.
+    pub(crate) in_store: Option<(String, Amount)>,
+    /// Over HTTP, and why.
+    pub(crate) downloaded: Option<(String, Amount)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) blobs: usize,
+    pub(crate) bytes: ByteSize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,6 +24,7 @@ mod named;
 mod orphans;
 pub(crate) mod placeholder;
 mod space;
+mod stranded;
 #[cfg(test)]
 mod tests;
 
@@ -129,7 +130,7 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
     for (repository, state) in &snapshot.repositories {
         match state {
             RepositoryState::Read(view) => {
-                let decided = decide(&snapshot.registry, subjects.as_ref(), request, repository, view, now);
+                let decided = decide(snapshot, subjects.as_ref(), request, repository, view, now);
                 repositories.push(plan_repository(snapshot, repository, view, decided, now)?);
             }
             RepositoryState::Unreadable(why) => unreadable.push((repository.clone(), why.clone())),
@@ -202,7 +203,7 @@ struct Decided {
 }
 
 fn decide(
-    registry: &RegistryAddress,
+    snapshot: &Snapshot,
     subjects: Option<&orphans::Subjects<'_>>,
     request: &Request,
     repository: &Repository,
@@ -214,7 +215,10 @@ fn decide(
             Some(why) if policy.removes_tags() => {
                 Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
             }
-            _ => Decided { verdicts: policy.judge(registry, repository, view, now), named: BTreeSet::new() },
+            _ => Decided {
+                verdicts: policy.judge(&snapshot.registry, repository, view, now),
+                named: BTreeSet::new(),
+            },
         },
         Request::Remove(references) => named::judge(references, repository, view),
         Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),
@@ -235,7 +239,7 @@ fn decide(
     if let (Request::Prune(policy), Some(subjects)) = (request, subjects) {
         subjects.judge(policy, repository, view, &mut decided.verdicts, now);
     }
-    graph::follow_subjects(view, &mut decided.verdicts, &decided.named);
+    stranded::follow(snapshot.flaw, view, &mut decided);
     decided
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use self::auth::Auth;
 use self::scope::Scopes;
 use self::session::Session;
-use self::transport::{Answer, Call, Retry, Transport};
+use self::transport::{Answer, Call, Reading, Retry, Transport};
 use crate::credentials::Credentials;
 use crate::model::RegistryAddress;
 use crate::pace::Pace;
@@ -133,6 +133,7 @@ impl Registry {
             retry: Retry::Transient,
             time_limit: self.0.transport.timeouts.request,
             size_limit: 0,
+            reading: Reading::Keep,
             may_lie_elsewhere: false,
         }
     }

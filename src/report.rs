@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::ByteSize;
-use crate::outcome::{Collected, Collection, Fate, Outcome, Tidied, Verified};
+use crate::outcome::{Collected, Collection, Fate, Hashed, Outcome, Tidied, Verified};
 
 pub(crate) mod explain;
 pub(crate) mod json;
@@ -203,6 +203,9 @@ pub(crate) fn verification(verified: &Verified) -> String {
     for note in &verified.notes {
         let _ = writeln!(text, "{note}");
     }
+    if let Some(hashed) = &verified.hashed {
+        text.push_str(&contents(hashed));
+    }
     if verified.problems.is_empty() {
         let _ = writeln!(
             text,
@@ -214,6 +217,19 @@ pub(crate) fn verification(verified: &Verified) -> String {
         return text;
     }
     text.push_str(&problems(verified));
+    text
+}
+
+fn contents(hashed: &Hashed) -> String {
+    let mut text = String::new();
+    if let Some((container, amount)) = &hashed.in_store {
+        let blobs = count(amount.blobs, "blob");
+        let _ = writeln!(text, "Hashed {blobs} of {} where they lie, in `{container}`", amount.bytes);
+    }
+    if let Some((why, amount)) = &hashed.downloaded {
+        let blobs = count(amount.blobs, "blob");
+        let _ = writeln!(text, "Downloaded and hashed {blobs} of {}: {why}", amount.bytes);
+    }
     text
 }
 

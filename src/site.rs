@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{Certainty, Driver, Engine, PushTimes, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
-use crate::model::{ByteSize, Digest, RegistryAddress, Repository, Snapshot, Tag, TagState};
+use crate::model::{ByteSize, Digest, Flaw, RegistryAddress, Repository, Snapshot, Tag, TagState};
 
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -38,6 +38,14 @@ impl Site {
         match self.root() {
             Some(root) => self.engine.push_times(&self.container, root).await,
             None => Ok(PushTimes::new()),
+        }
+    }
+
+    /// What the server is known to do wrong with tags in a store of objects.
+    pub(crate) async fn flaw(&self) -> Option<Flaw> {
+        match &self.store.driver {
+            Driver::Filesystem { .. } => None,
+            Driver::Other(_) => self.engine.server_version(&self.container).await.and_then(Flaw::of),
         }
     }
 

@@ -67,8 +67,13 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     attachments::read_referrers(registry, &mut repositories, wanted.referrers, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
     let registry_address = registry.address().clone();
-    let mut snapshot =
-        Snapshot { registry: registry_address, deletes_tags_by_name: false, is_whole, repositories };
+    let mut snapshot = Snapshot {
+        registry: registry_address,
+        deletes_tags_by_name: false,
+        flaw: None,
+        is_whole,
+        repositories,
+    };
     attachments::read_subjects(registry, &mut snapshot, wanted.subjects, ui).await;
     Ok(snapshot)
 }

@@ -14,15 +14,30 @@ use crate::registry::{Reference, Registry};
 use crate::snapshot::{self, Scope, Wanted};
 use crate::ui::Ui;
 
+mod contents;
+
+pub(crate) use contents::Source;
+
 const AHEAD: usize = 64;
 const PUSH_AGAIN: &str = "push the image again";
 
-/// Checks what `snapshot` found, and asks for every blob it needs.
-pub(crate) async fn check(registry: &Registry, snapshot: &Snapshot, ui: &Ui) -> Verified {
+/// Checks what `snapshot` found, and asks for every blob it needs; with a source for its content as well.
+pub(crate) async fn check(
+    registry: &Registry,
+    snapshot: &Snapshot,
+    source: Option<&Source<'_>>,
+    ui: &Ui,
+) -> Verified {
     let holdings = Holdings::of(snapshot);
     let mut problems = unread(snapshot);
-    problems.extend(check_blobs(registry, snapshot, &holdings, ui).await);
-    finish(&holdings, problems, Vec::new())
+    let broken = broken_blobs(registry, &holdings, ui).await;
+    problems.extend(broken.iter().map(|broken| broken.problem(snapshot)));
+    let Some(source) = source else {
+        return finish(&holdings, problems, Vec::new());
+    };
+    let contents = contents::check(registry, snapshot, &holdings, &broken, source, ui).await;
+    problems.extend(contents.problems);
+    Verified { hashed: Some(contents.hashed), ..finish(&holdings, problems, contents.notes) }
 }
 
 /// Reads the registry again and compares it with what was to be kept.
@@ -54,7 +69,8 @@ pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> an
         }
     }
     problems.extend(check_manifests(registry, kept, &now).await);
-    problems.extend(check_blobs(registry, &now, kept, ui).await);
+    let broken = broken_blobs(registry, kept, ui).await;
+    problems.extend(broken.iter().map(|broken| broken.problem(&now)));
     Ok(finish(kept, problems, notes))
 }
 
@@ -67,6 +83,7 @@ fn finish(holdings: &Holdings, mut problems: Vec<Problem>, notes: Vec<String>) -
         blobs: holdings.all_blobs().len(),
         problems,
         notes,
+        hashed: None,
     }
 }
 
@@ -166,8 +183,22 @@ async fn check_manifests(registry: &Registry, kept: &Holdings, now: &Snapshot) -
         .await
 }
 
+/// A blob that a repository needs and does not serve as it should.
+struct Broken<'a> {
+    repository: &'a Repository,
+    digest: &'a Digest,
+    what: String,
+}
+
+impl Broken<'_> {
+    fn problem(&self, now: &Snapshot) -> Problem {
+        let empty = RepositoryView::default();
+        lost(self.repository, now.view(self.repository).unwrap_or(&empty), self.digest, &self.what)
+    }
+}
+
 /// Every blob is asked for in every repository that needs it: the content may be there and the link to it missing.
-async fn check_blobs(registry: &Registry, now: &Snapshot, holdings: &Holdings, ui: &Ui) -> Vec<Problem> {
+async fn broken_blobs<'a>(registry: &Registry, holdings: &'a Holdings, ui: &Ui) -> Vec<Broken<'a>> {
     let wanted: Vec<(&Repository, &Digest, ByteSize)> = holdings
         .blobs
         .iter()
@@ -184,12 +215,11 @@ async fn check_blobs(registry: &Registry, now: &Snapshot, holdings: &Holdings, u
                 Ok(None) => format!("blob {digest} is missing"),
                 Err(error) => format!("blob {digest} cannot be read: {error}"),
             };
-            let empty = RepositoryView::default();
-            Some(lost(repository, now.view(repository).unwrap_or(&empty), digest, &what))
+            Some(Broken { repository, digest, what })
         })
         .buffer_unordered(AHEAD)
         .inspect(|_| progress.advance(1))
-        .filter_map(|problem| async { problem })
+        .filter_map(|broken| async { broken })
         .collect()
         .await
 }

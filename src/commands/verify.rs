@@ -2,13 +2,17 @@
 
 use serde_json::json;
 
-use crate::cli::{Format, Verify};
+use crate::cli::{Access, Format, Verify};
+use crate::engine::Driver;
+use crate::model::Snapshot;
 use crate::reference::literal_repositories;
+use crate::registry::Registry;
 use crate::report;
 use crate::snapshot::{self, Scope, Wanted};
-use crate::verify;
+use crate::verify::{self, Source};
 
 use super::Session;
+use super::session::Place;
 
 /// The exit code for a difference between what there should be and what there is.
 pub(super) const DIFFERS: u8 = 5;
@@ -31,7 +35,16 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
                 arguments.patterns.is_empty()
                     || arguments.patterns.iter().any(|pattern| pattern.covers(repository, tag))
             });
-            anyhow::Ok(verify::check(&registry, &snapshot, &session.ui).await)
+            let site = if arguments.deep {
+                Some(store(session, &registry, &arguments.access, &snapshot).await?)
+            } else {
+                None
+            };
+            let source = site.as_ref().map(|place| match place {
+                Place::Here(site) => Source::Store(site),
+                Place::Elsewhere(why) => Source::Download(why.clone()),
+            });
+            anyhow::Ok(verify::check(&registry, &snapshot, source.as_ref(), &session.ui).await)
         })
         .await?;
     let exit_code = if verified.problems.is_empty() { 0 } else { DIFFERS };
@@ -49,4 +62,25 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
         Format::Table => session.ui.data(&report::verification(&verified)),
     }
     Ok(exit_code)
+}
+
+/// Where the contents lie. A container that was named has to be one; any other reason only makes it slower.
+async fn store(
+    session: &Session,
+    registry: &Registry,
+    access: &Access,
+    snapshot: &Snapshot,
+) -> anyhow::Result<Place> {
+    let site = match session.place(registry, access).await {
+        Ok(Place::Here(site)) => site,
+        Err(error) if access.container.is_none() => return Ok(Place::Elsewhere(format!("{error:#}"))),
+        elsewhere => return elsewhere,
+    };
+    if let Driver::Other(driver) = &site.store.driver {
+        return Ok(Place::Elsewhere(format!("the registry keeps them in `{driver}`")));
+    }
+    Ok(match site.check_identity(snapshot).await {
+        Ok(()) => Place::Here(site),
+        Err(error) => Place::Elsewhere(format!("{error:#}")),
+    })
 }

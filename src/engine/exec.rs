@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::configuration::STORE;
 use super::output::Output;
 use super::{Engine, RegistryContainer};
-use crate::model::ByteSize;
+use crate::model::{ByteSize, ServerVersion};
 
 /// The codes of a command that there is no program for.
 const NOT_EXECUTABLE: i64 = 126;
@@ -79,6 +79,14 @@ impl Engine {
             }
             self.pace.pause(Duration::from_millis(if failures == 0 { 10 } else { 1000 })).await;
         }
+    }
+
+    /// What the registry's binary says of itself; `None` where it cannot be asked, or answers something else.
+    pub(crate) async fn server_version(&self, registry: &RegistryContainer) -> Option<ServerVersion> {
+        let mut version = None;
+        let command = [registry.command.binary.as_str(), "--version"];
+        let asked = self.exec(&registry.id, &command, &[], |line| version = version.or(line.parse().ok()));
+        asked.await.is_ok_and(|asked| asked.exit_code == 0).then_some(version)?
     }
 
     /// What `du` measures in the store of a running registry; `None` where the container has no `du` or no store yet.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Created, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress, Repository,
-    Source, Tag,
+    Created, Descriptor, Digest, Flaw, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress,
+    Repository, Source, Tag,
 };
 
 /// The date an image's maker wrote into its manifest.
@@ -18,6 +18,8 @@ pub(crate) struct Snapshot {
     pub(crate) registry: RegistryAddress,
     /// Whether the server removes one tag by its name (Distribution 3.x); on 2.x one tag of several takes a placeholder.
     pub(crate) deletes_tags_by_name: bool,
+    /// What this server is known to do wrong with tags.
+    pub(crate) flaw: Option<Flaw>,
     /// Whether every repository of the registry is in it.
     pub(crate) is_whole: bool,
     pub(crate) repositories: BTreeMap<Repository, RepositoryState>,

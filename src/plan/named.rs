@@ -9,7 +9,7 @@ use crate::model::{
 use crate::policy::{Kept, Removed, Verdict};
 use crate::reference::{Reference, Target};
 
-use super::{Decided, graph};
+use super::{Decided, graph, stranded};
 
 /// Everything named must be there and readable before anything is removed.
 pub(super) fn check(snapshot: &Snapshot, references: &[Reference]) -> Result<(), Failure> {
@@ -35,6 +35,9 @@ pub(super) fn check(snapshot: &Snapshot, references: &[Reference]) -> Result<(),
             .hint(
                 "run it again; if the registry's storage is damaged, `docker registry verify` says where",
             ));
+        }
+        if let Some(refusal) = stranded::refusal(snapshot, reference) {
+            return Err(refusal);
         }
         if let Some(name) = schema1(reference, view) {
             return Err(Failure::refused(format!(
@@ -85,7 +88,7 @@ fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {
     }
 }
 
-fn is_named(reference: &Reference, tag: &Tag, state: &TagState) -> bool {
+pub(super) fn is_named(reference: &Reference, tag: &Tag, state: &TagState) -> bool {
     match &reference.target {
         Target::WholeRepository => true,
         Target::Tag(named) => named == tag,

@@ -3,6 +3,7 @@
 mod attachments;
 mod policies;
 mod properties;
+mod stranded;
 mod world;
 
 use jiff::Timestamp;

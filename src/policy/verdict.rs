@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::rule::{DateOf, Order};
 use crate::age::Age;
-use crate::model::Digest;
+use crate::model::{Digest, Tag};
 use crate::protect::Protection;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,10 @@ pub(crate) enum Kept {
         /// What `docker registry rm` takes.
         name: String,
     },
+    /// The server would leave it behind without its manifest, because of this other tag.
+    Stranded {
+        by: Tag,
+    },
     NotNamed,
 }
 
@@ -135,6 +139,7 @@ impl Kept {
             Self::RepositoryUnreadable { why } => format!("not everything could be read: {why}"),
             Self::Schema1 => "first manifest format".to_owned(),
             Self::AttachedTo { .. } => "attached to what is kept".to_owned(),
+            Self::Stranded { .. } => "left behind by this version of the registry".to_owned(),
             Self::MayServeOthers { .. } => {
                 "attached to what is not here, in a repository of attachments alone".to_owned()
             }
@@ -223,6 +228,10 @@ impl fmt::Display for Kept {
             }
             Self::Schema1 => write!(f, "in Docker's first manifest format, which is always kept"),
             Self::AttachedTo { subject } => write!(f, "belongs to sha256:{}", subject.short()),
+            Self::Stranded { by } => write!(
+                f,
+                "this version of the registry would leave it behind, pointing nowhere, as long as there is the tag `{by}`"
+            ),
             Self::MayServeOthers { subject, name } => write!(
                 f,
                 "belongs to sha256:{}, which no tag here leads to; its repository holds attachments alone and may \

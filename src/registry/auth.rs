@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::error::{Error, Kind};
 use super::scope::Scopes;
-use super::transport::{Answer, Call, Retry, Transport};
+use super::transport::{Answer, Call, Reading, Retry, Transport};
 use crate::credentials::{Credentials, Secret};
 
 const CLIENT: &str = "docker-registry-prune";
@@ -262,6 +262,7 @@ fn call(transport: &Transport, method: Method, url: Url) -> Call {
         retry: Retry::Transient,
         time_limit: transport.timeouts.request,
         size_limit: LONGEST_TOKEN_ANSWER,
+        reading: Reading::Keep,
         may_lie_elsewhere: false,
     }
 }

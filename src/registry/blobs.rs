@@ -1,4 +1,6 @@
-//! Blobs: small ones are read, large ones only measured.
+//! Blobs: small ones are read, large ones only measured or hashed.
+
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{HeaderValue, RANGE};
@@ -7,8 +9,11 @@ use super::Registry;
 use super::connect::API_VERSION;
 use super::error::{Error, Kind};
 use super::scope::Scopes;
-use super::transport::{Call, Retry};
-use crate::model::{Digest, Repository};
+use super::transport::{Call, Reading, Retry};
+use crate::model::{ByteSize, Digest, Repository};
+
+/// Bytes in a second: a line that is slower than this is taken for one that stands still.
+const SLOWEST: u64 = 16 * 1024;
 
 impl Registry {
     /// The content of a blob of at most `limit` bytes, verified; `None` where the registry says there is none.
@@ -70,6 +75,28 @@ impl Registry {
             _ => {
                 let error = Error::refused(&answer);
                 if error.is_absent() { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+
+    /// What the content of a blob of this size hashes to, and its length. It is read as a stream and not kept; `None` where
+    /// the registry says there is none.
+    pub(crate) async fn hash_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: ByteSize,
+    ) -> Result<Option<(Digest, u64)>, Error> {
+        let mut call = self.blob_call(Method::GET, repository, digest);
+        call.reading = Reading::Hash;
+        call.size_limit = size.0;
+        call.time_limit += Duration::from_secs(size.0 / SLOWEST);
+        let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
+        match (answer.status.as_u16(), &answer.hashed) {
+            (200, Some(_)) => Ok(answer.hashed),
+            _ => {
+                let error = Error::refused(&answer);
+                if error.is_absent() { Ok(None) } else { Err(error) }
             }
         }
     }

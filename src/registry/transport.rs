@@ -12,7 +12,7 @@ use super::Trace;
 use super::error::{Error, Kind, Place};
 use super::tls::Trust;
 use super::{Access, Timeouts};
-use crate::model::{Scheme, printable};
+use crate::model::{Digest, Hasher, Scheme, printable};
 
 const TRIES: u32 = 3;
 /// A registry that wants a longer pause than this is reported instead.
@@ -42,8 +42,17 @@ pub(super) struct Call {
     pub(super) time_limit: Duration,
     /// The longest good answer that is read.
     pub(super) size_limit: u64,
+    pub(super) reading: Reading,
     /// Blobs may lie on another host; everything else is the registry's own to say.
     pub(super) may_lie_elsewhere: bool,
+}
+
+/// What is done with the body of a good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Keep,
+    /// It is never held as a whole.
+    Hash,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +71,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// What the body hashes to and its length, where it was hashed instead of kept.
+    pub(super) hashed: Option<(Digest, u64)>,
 }
 
 impl Transport {
@@ -160,6 +171,7 @@ impl Transport {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Vec::new(),
+            hashed: None,
         };
         self.trace.tell(|| {
             let place = printable(&without_query(&call.url));
@@ -169,6 +181,19 @@ impl Transport {
         let limit = if is_good { call.size_limit } else { LONGEST_REFUSAL };
         if is_good && call.method != Method::HEAD && answer.length().is_some_and(|length| length > limit) {
             return Err(answer.too_long(limit));
+        }
+        if is_good && call.reading == Reading::Hash {
+            let mut hasher = Hasher::default();
+            let mut length = 0;
+            while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+                length += chunk.len() as u64;
+                if length > limit {
+                    return Err(answer.too_long(limit));
+                }
+                hasher.update(&chunk);
+            }
+            answer.hashed = Some((hasher.finish(), length));
+            return Ok(answer);
         }
         while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
             let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(answer.body.len());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{RepositoryState, Snapshot};
-use crate::outcome::{Collection, Fate, Outcome, Tidied, Verified};
+use crate::outcome::{Collection, Fate, Hashed, Outcome, Tidied, Verified};
 use crate::plan::{Plan, Why};
 use crate::policy::Verdict;
 
@@ -133,12 +133,24 @@ pub(crate) fn verification(verified: &Verified) -> Value {
         "manifests": verified.manifests,
         "blobs": verified.blobs,
         "notes": verified.notes,
+        "hashed": verified.hashed.as_ref().map(hashed),
         "problems": verified.problems.iter().map(|problem| json!({
             "repository": problem.repository,
             "tags": problem.tags,
             "what": problem.what,
             "mend": problem.mend,
         })).collect::<Vec<_>>(),
+    })
+}
+
+fn hashed(hashed: &Hashed) -> Value {
+    json!({
+        "inStore": hashed.in_store.as_ref().map(|(container, amount)| {
+            json!({ "container": container, "blobs": amount.blobs, "bytes": amount.bytes })
+        }),
+        "downloaded": hashed.downloaded.as_ref().map(|(why, amount)| {
+            json!({ "why": why, "blobs": amount.blobs, "bytes": amount.bytes })
+        }),
     })
 }
 

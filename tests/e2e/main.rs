@@ -5,12 +5,14 @@
 
 mod again;
 mod credentials;
+mod deep;
 mod docker;
 mod harness;
 mod hazards;
 mod indexes;
 mod input;
 mod leftovers;
+mod objects;
 mod outside;
 mod quiet;
 mod read_only;
@@ -22,6 +24,7 @@ mod retention_attachments;
 mod retention_in_use;
 mod rules;
 mod service;
+mod shapes;
 mod story;
 mod support;
 mod tags;

@@ -4,6 +4,7 @@ mod access;
 mod attachments;
 mod choice;
 mod counting;
+mod deep;
 mod dry_run;
 mod explain;
 mod fake_engine;

@@ -1,8 +1,8 @@
 //! The plan, and whether this registry lets this account carry it out.
 
 use crate::error::Failure;
-use crate::model::{Repository, Snapshot};
-use crate::plan::{self, Plan};
+use crate::model::{Flaw, Repository, Snapshot};
+use crate::plan::{self, Plan, Request};
 use crate::registry::{DeleteSupport, Registry};
 
 use super::Change;
@@ -20,6 +20,7 @@ impl Change {
         snapshot: &mut Snapshot,
     ) -> anyhow::Result<Plan> {
         let now = session.settings.now;
+        snapshot.flaw = self.flaw(place).await;
         let plan = plan::make(snapshot, &self.request, now)?;
         // An explanation needs no rights.
         let Some(repository) = plan.first_changed().filter(|_| self.explain.is_empty()).cloned() else {
@@ -27,7 +28,8 @@ impl Change {
         };
         let support =
             session.unless_cancelled(async { Ok(registry.delete_support(&repository).await?) }).await?;
-        match refusal_to_delete(registry, place, &repository, &support) {
+        let refusal = refusal_to_delete(registry, place, &repository, &support);
+        match refusal.or_else(|| refusal_for_hidden_tags(snapshot.flaw)) {
             // How one tag leaves a manifest that stays depends on the server.
             None if plan.has_lone_tags() => {
                 let asked =
@@ -43,6 +45,26 @@ impl Change {
             Some(refusal) => Err(refusal.into()),
         }
     }
+}
+
+impl Change {
+    /// Known only of a registry on this engine whose store is not made of files.
+    async fn flaw(&self, place: &Place) -> Option<Flaw> {
+        match (place, &self.request) {
+            (Place::Here(site), Request::Prune(_) | Request::Remove(_)) => site.flaw().await,
+            _ => None,
+        }
+    }
+}
+
+fn refusal_for_hidden_tags(flaw: Option<Flaw>) -> Option<Failure> {
+    let Some(Flaw::HidesTags(version)) = flaw else { return None };
+    Some(
+        Failure::refused(format!(
+            "the registry is a Distribution {version} that keeps its store elsewhere than in files: it hides tags that begin              with the name of another tag, and a deletion would take them along"
+        ))
+        .hint("run the registry with another version than 3.1.0 or 3.1.1, and try again"),
+    )
 }
 
 fn refusal_to_delete(

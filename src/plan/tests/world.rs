@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::manifest::{OCI_INDEX, OCI_MANIFEST};
 use crate::model::{
-    ByteSize, Descriptor, Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository,
+    ByteSize, Descriptor, Digest, Flaw, ImageFacts, Manifest, ManifestKind, ManifestState, Repository,
     RepositoryState, RepositoryView, Snapshot, TagState,
 };
 use crate::plan::placeholder::Placeholder;
@@ -28,6 +28,7 @@ pub(super) fn world() -> World {
         repositories: BTreeMap::new(),
         names: BTreeMap::new(),
         deletes_tags_by_name: false,
+        flaw: None,
         is_whole: true,
     }
 }
@@ -37,6 +38,7 @@ pub(super) struct World {
     repositories: BTreeMap<String, RepositoryView>,
     names: BTreeMap<Digest, String>,
     deletes_tags_by_name: bool,
+    flaw: Option<Flaw>,
     is_whole: bool,
 }
 
@@ -45,6 +47,7 @@ impl World {
         Snapshot {
             registry: "127.0.0.1:5000".parse().unwrap(),
             deletes_tags_by_name: self.deletes_tags_by_name,
+            flaw: self.flaw,
             is_whole: self.is_whole,
             repositories: self
                 .repositories
@@ -58,6 +61,11 @@ impl World {
 
     pub(super) fn name_of(&self, digest: &Digest) -> String {
         self.names.get(digest).cloned().unwrap_or_else(|| digest.to_string())
+    }
+
+    pub(super) fn with_flaw(mut self, flaw: Flaw) -> Self {
+        self.flaw = Some(flaw);
+        self
     }
 
     pub(super) fn with_tag_deletion(mut self) -> Self {

@@ -37,6 +37,7 @@ fn snapshot(tags: &[&str]) -> Snapshot {
     Snapshot {
         registry: "127.0.0.1:5000".parse().unwrap(),
         deletes_tags_by_name: false,
+        flaw: None,
         is_whole: true,
         repositories: [("app".parse().unwrap(), RepositoryState::Read(view))].into(),
     }

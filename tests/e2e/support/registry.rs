@@ -46,6 +46,12 @@ impl Options {
         self
     }
 
+    /// With an option of `docker run`.
+    pub(crate) fn with(mut self, option: &str) -> Self {
+        self.arguments.push(option.to_owned());
+        self
+    }
+
     /// On a network of the test's own, where it has another name as well.
     pub(crate) fn network(mut self, network: &str, alias: &str) -> Self {
         self.arguments.extend([format!("--network={network}"), format!("--network-alias={alias}")]);
