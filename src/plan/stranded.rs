@@ -31,9 +31,8 @@ fn spare(flaw: Option<Flaw>, view: &RepositoryView, verdicts: &mut BTreeMap<Tag,
 pub(super) fn refusal(snapshot: &Snapshot, reference: &Reference) -> Option<Failure> {
     let flaw = snapshot.flaw?;
     let view = snapshot.view(&reference.repository)?;
-    let named = view.tags.iter().filter(|(tag, state)| named::is_named(reference, tag, state));
-    let (tag, by) =
-        named.filter_map(|(tag, _)| Some((tag, flaw.stranded_by(tag, view.tags.keys())?))).next()?;
+    let mut named = view.tags.iter().filter(|(tag, state)| named::is_named(reference, tag, state));
+    let (tag, by) = named.find_map(|(tag, _)| Some((tag, flaw.stranded_by(tag, view.tags.keys())?)))?;
     let repository = &reference.repository;
     Some(
         Failure::refused(format!(

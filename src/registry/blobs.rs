@@ -92,13 +92,11 @@ impl Registry {
         call.size_limit = size.0;
         call.time_limit += Duration::from_secs(size.0 / SLOWEST);
         let answer = self.send(call, &Scopes::repository(repository, &["pull"])).await?;
-        match (answer.status.as_u16(), &answer.hashed) {
-            (200, Some(_)) => Ok(answer.hashed),
-            _ => {
-                let error = Error::refused(&answer);
-                if error.is_absent() { Ok(None) } else { Err(error) }
-            }
+        if answer.status == 200 && answer.hashed.is_some() {
+            return Ok(answer.hashed);
         }
+        let error = Error::refused(&answer);
+        if error.is_absent() { Ok(None) } else { Err(error) }
     }
 
     fn blob_call(&self, method: Method, repository: &Repository, digest: &Digest) -> Call {

@@ -42,7 +42,7 @@ struct Wrong {
     mend: String,
 }
 
-const WHERE_TO: &str = "then push the image again: a registry does not replace a content that it has";
+const THEN_PUSH: &str = "then push the image again: a registry does not replace a content that it has";
 
 /// Of everything in `holdings` but what is known to be `broken` without looking at contents.
 pub(super) async fn check(
@@ -62,13 +62,9 @@ pub(super) async fn check(
         Source::Store(_) => "their files could not be read in the container".to_owned(),
     };
     if let Source::Store(site) = source {
-        match in_store(site, &wanted, &progress, &mut seen).await {
-            Ok(found) => wrong.extend(found),
-            Err((found, error)) => {
-                wrong.extend(found);
-                why = error;
-            }
-        }
+        let (found, error) = in_store(site, &wanted, &progress, &mut seen).await;
+        wrong.extend(found);
+        why = error.map_or(why, |error| format!("{error:#}"));
         contents.hashed.in_store = amount(&wanted, |digest| seen.contains(digest))
             .map(|amount| (site.container.name.clone(), amount));
     }
@@ -119,14 +115,14 @@ fn amount(wanted: &AllWanted<'_>, counts: impl Fn(&Digest) -> bool) -> Option<Am
     (amount.blobs > 0).then_some(amount)
 }
 
-/// What is wrong among the files that can be read, each of which is `seen`; an error says why there are no more of them.
+/// What is wrong among the files that can be read, each of which is `seen`, and why there are no more of them.
 async fn in_store(
     site: &Site,
     wanted: &AllWanted<'_>,
     progress: &Progress,
     seen: &mut BTreeSet<Digest>,
-) -> Result<Vec<Wrong>, (Vec<Wrong>, String)> {
-    let Some(root) = site.root() else { return Ok(Vec::new()) };
+) -> (Vec<Wrong>, Option<anyhow::Error>) {
+    let Some(root) = site.root() else { return (Vec::new(), None) };
     let blobs: Vec<(&Digest, ByteSize)> = wanted.iter().map(|(digest, blob)| (*digest, blob.size)).collect();
     let mut differing = Vec::new();
     let hashed = site.engine.hash_blobs(&site.container, root, &blobs, |digest, found| {
@@ -141,18 +137,15 @@ async fn in_store(
     let mut wrong = Vec::new();
     for (digest, found) in differing {
         let length = site.engine.length_in_store(&site.container, root, &digest).await;
-        let size = wanted.get(&digest).map_or(ByteSize(0), |blob| blob.size);
+        let expected = wanted.get(&digest).map_or(ByteSize(0), |blob| blob.size);
         let (name, path) = (&site.container.name, path_of(root, &digest));
         wrong.push(Wrong {
-            what: differs(&digest, size, &found, length),
-            mend: format!("`docker exec {name} rm {path}` and `docker restart {name}`, {WHERE_TO}"),
+            what: differs(&digest, expected, &found, length),
+            mend: format!("`docker exec {name} rm {path}` and `docker restart {name}`, {THEN_PUSH}"),
             digest,
         });
     }
-    match hashed {
-        Ok(()) => Ok(wrong),
-        Err(error) => Err((wrong, format!("{error:#}"))),
-    }
+    (wrong, hashed.err())
 }
 
 /// The content is the same in every repository, so one is asked.
@@ -165,7 +158,7 @@ async fn download(registry: &Registry, digest: &Digest, blob: &Wanted<'_>) -> Op
         Err(error) => format!("the content of blob {digest} cannot be read: {error}"),
     };
     let mend =
-        format!("have its file removed from the registry's storage and the registry restarted, {WHERE_TO}");
+        format!("have its file removed from the registry's storage and the registry restarted, {THEN_PUSH}");
     Some(Wrong { digest: digest.clone(), what, mend })
 }
 

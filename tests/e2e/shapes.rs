@@ -93,6 +93,14 @@ fn the_configuration_is_a_file_that_is_mounted_read_only() {
 }
 
 #[test]
+fn the_configuration_is_the_environment_alone() {
+    if left_out() {
+        return;
+    }
+    is_collected(&Options::default().by_environment().start());
+}
+
+#[test]
 fn a_registry_on_several_networks_is_on_all_of_them_again() {
     if left_out() {
         return;

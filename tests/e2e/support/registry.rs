@@ -71,6 +71,16 @@ impl Options {
         self
     }
 
+    /// Configured by its environment alone: the command line names no file.
+    pub(crate) fn by_environment(mut self) -> Self {
+        self.arguments.push("--entrypoint=/bin/registry".to_owned());
+        self.command = vec!["serve".to_owned()];
+        self.env("REGISTRY_CONFIGURATION_PATH", "/etc/docker/registry/config.yml")
+            .env("REGISTRY_STORAGE", "filesystem")
+            .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/var/lib/registry")
+            .env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
