@@ -4,7 +4,7 @@
 //! they mean: a manifest goes when no kept tag reaches it; a tag whose manifest stays is taken off it alone; the
 //! children of a removed index go unless something kept needs them. Every plan is checked again by `audit`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,10 +14,12 @@ use crate::model::{
     ByteSize, Digest, Holdings, RegistryAddress, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
     TagState,
 };
-use crate::policy::{Kept, Policy, Removed, Verdict};
+use crate::policy::{Policy, Verdict};
+
 use crate::reference::Reference;
 
 mod audit;
+mod decided;
 mod graph;
 pub(crate) mod limit;
 mod named;
@@ -27,6 +29,8 @@ mod space;
 mod stranded;
 #[cfg(test)]
 mod tests;
+
+use decided::{Decided, decide};
 
 /// What a command asks for.
 #[derive(Debug, Clone)]
@@ -193,60 +197,6 @@ impl<'a> Going<'a> {
 
     fn manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         self.manifests.contains(&(repository, digest))
-    }
-}
-
-/// The verdict on each tag, and the digests that were named themselves.
-struct Decided {
-    verdicts: BTreeMap<Tag, Verdict>,
-    named: BTreeSet<Digest>,
-}
-
-fn decide(
-    snapshot: &Snapshot,
-    subjects: Option<&orphans::Subjects<'_>>,
-    request: &Request,
-    repository: &Repository,
-    view: &RepositoryView,
-    now: Timestamp,
-) -> Decided {
-    let mut decided = match request {
-        Request::Prune(policy) => match graph::ineligible(view) {
-            Some(why) if policy.removes_tags() => {
-                Decided::keeping_all(view, &Kept::RepositoryUnreadable { why })
-            }
-            _ => Decided {
-                verdicts: policy.judge(&snapshot.registry, repository, view, now),
-                named: BTreeSet::new(),
-            },
-        },
-        Request::Remove(references) => named::judge(references, repository, view),
-        Request::Collect => return Decided::keeping_all(view, &Kept::NoRules),
-    };
-    let finishes_interrupted = match request {
-        Request::Prune(policy) => policy.removes_tags() && graph::ineligible(view).is_none(),
-        Request::Remove(references) => references.iter().any(|reference| reference.repository == *repository),
-        Request::Collect => false,
-    };
-    if finishes_interrupted {
-        for (tag, state) in &view.tags {
-            let TagState::At(digest) = state else { continue };
-            if view.manifest(digest).is_some_and(placeholder::is_one) {
-                decided.verdicts.insert(tag.clone(), Verdict::Remove(Removed::Placeholder));
-            }
-        }
-    }
-    if let (Request::Prune(policy), Some(subjects)) = (request, subjects) {
-        subjects.judge(policy, repository, view, &mut decided.verdicts, now);
-    }
-    stranded::follow(snapshot.flaw, view, &mut decided);
-    decided
-}
-
-impl Decided {
-    fn keeping_all(view: &RepositoryView, why: &Kept) -> Self {
-        let verdicts = view.tags.keys().map(|tag| (tag.clone(), Verdict::Keep(why.clone()))).collect();
-        Self { verdicts, named: BTreeSet::new() }
     }
 }
 
