@@ -258,8 +258,13 @@ impl Registry {
 
     /// Enough garbage for a sweep of a second or more.
     pub(crate) fn leave_much_garbage(&self) {
+        self.leave_garbage_blobs(12_000);
+    }
+
+    /// So many blobs without content that nothing refers to.
+    pub(crate) fn leave_garbage_blobs(&self, count: usize) {
         self.shell(&format!(
-            "i=0; while [ $i -lt 12000 ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
+            "i=0; while [ $i -lt {count} ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
              while read h; do echo {STORE}/blobs/sha256/${{h:0:2}}/$h; done < /tmp/names | xargs mkdir -p; \
              while read h; do : > {STORE}/blobs/sha256/${{h:0:2}}/$h/data; done < /tmp/names"
         ));
