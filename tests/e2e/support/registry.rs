@@ -65,6 +65,15 @@ impl Options {
         self
     }
 
+    /// The server goes on for some seconds when it is told to stop, and leaves a trace that it was.
+    pub(crate) fn slow_to_stop(mut self) -> Self {
+        self.arguments.push("--entrypoint=sh".to_owned());
+        let line = "trap 'touch /tmp/told-to-stop; sleep 6; exit' TERM; \
+                    registry serve /etc/docker/registry/config.yml & wait";
+        self.command = vec!["-c".to_owned(), line.to_owned()];
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
