@@ -96,10 +96,11 @@ fn seen_by_a_client(registry: &Registry, work: impl FnOnce() -> String) -> (Stri
     let is_over = AtomicBool::new(false);
     let gaps = thread::scope(|scope| {
         let watching = scope.spawn(|| watch(&registry.address, &is_over));
+        let until_then = Over(&is_over);
         let told = work();
         // It has to see the end of the last gap.
         thread::sleep(Duration::from_millis(500));
-        is_over.store(true, Ordering::Relaxed);
+        drop(until_then);
         (told, watching.join().expect("the client"))
     });
     let (told, gaps) = gaps;
@@ -107,11 +108,20 @@ fn seen_by_a_client(registry: &Registry, work: impl FnOnce() -> String) -> (Stri
     (told, format!("a client saw it gone for {} s", each.join(" + ")))
 }
 
+/// The client ends when the work does, also by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn watch(address: &str, is_over: &AtomicBool) -> Vec<Duration> {
     let client = Client::new(address, None);
     let mut gaps = Vec::new();
     let mut since: Option<Instant> = None;
-    while !is_over.load(Ordering::Relaxed) || since.is_some() {
+    while !is_over.load(Ordering::Relaxed) {
         let asked = Instant::now();
         let reply = client.send(&Method::GET, "/v2/team/app-1/manifests/v1", None);
         if reply.is_ok_and(|reply| reply.status.is_success()) {
@@ -121,6 +131,7 @@ fn watch(address: &str, is_over: &AtomicBool) -> Vec<Duration> {
         }
         thread::sleep(Duration::from_millis(10));
     }
+    gaps.extend(since.map(|since| since.elapsed()));
     gaps
 }
 
