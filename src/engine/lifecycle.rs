@@ -1,10 +1,13 @@
 //! Stopping and starting the registry's container for certain. A request's answer may be lost on its way, so what
 //! counts is what inspecting the container says afterwards.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bollard::query_parameters::{StartContainerOptions, StopContainerOptions};
+use bollard::query_parameters::{EventsOptions, StartContainerOptions, StopContainerOptions};
+use futures_util::StreamExt;
+use jiff::Timestamp;
 
 use super::{Engine, status};
 use crate::error::{Failure, Kind};
@@ -106,6 +109,31 @@ impl Engine {
         bail!("it ended at once with code {}", state.exit_code.unwrap_or_default())
     }
 
+    /// Whether it was told to stop since it was started and has not ended yet. Inspecting does not tell, and starting it
+    /// has no effect then.
+    pub(super) async fn is_stopping(&self, container: &str) -> Result<bool> {
+        let state = self.inspect(container).await?.and_then(|found| found.state).unwrap_or_default();
+        if state.running != Some(true) {
+            return Ok(false);
+        }
+        let started: Timestamp = state.started_at.context("it was never started")?.parse()?;
+        let filter = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
+        let options = EventsOptions {
+            since: Some(for_events(started)),
+            until: Some(for_events(self.engine_time().await?)),
+            filters: Some(HashMap::from([filter("container", container), filter("event", "kill")])),
+        };
+        let mut signals = Box::pin(self.docker.events(Some(options)));
+        Ok(signals.next().await.transpose()?.is_some())
+    }
+
+    /// The clock by which the engine dates its containers.
+    pub(super) async fn engine_time(&self) -> Result<Timestamp> {
+        let info = self.docker.info().await.context("ask the engine for its time")?;
+        let time = info.system_time.context("the engine does not tell its time")?;
+        time.parse().with_context(|| format!("read the engine's time `{time}`"))
+    }
+
     /// An error when the engine does not answer or knows no such container.
     pub(crate) async fn is_running(&self, container: &str) -> Result<bool> {
         let found = self.inspect(container).await?;
@@ -113,6 +141,10 @@ impl Engine {
         let state = found.state.unwrap_or_default();
         Ok(state.running == Some(true) || state.restarting == Some(true))
     }
+}
+
+fn for_events(time: Timestamp) -> String {
+    format!("{}.{:09}", time.as_second(), time.subsec_nanosecond())
 }
 
 pub(super) fn left_down(name: &str, reason: &str) -> Failure {

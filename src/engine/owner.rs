@@ -71,11 +71,14 @@ fn machine() -> Option<String> {
     Some(format!("{}/{}", boot.trim(), namespace.display()))
 }
 
-/// The 22nd field of `stat`; the second, the name, is in parentheses and may hold anything.
+/// The 22nd field of `stat`; the second, the name, is in parentheses and may hold anything. A process that was killed
+/// stays there, as a zombie, until its parent takes notice.
 fn start_of(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19).map(ToOwned::to_owned)
+    let mut fields = after_name.split_whitespace();
+    let is_over = matches!(fields.next()?, "Z" | "X");
+    fields.nth(18).filter(|_| !is_over).map(ToOwned::to_owned)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -91,6 +94,24 @@ mod tests {
         let elsewhere = Owner { machine: "other/pid:[1]".to_owned(), ..owner };
         assert_eq!(Owner::life(&elsewhere.label()), Life::Unknown);
         assert_eq!(Owner::life("nonsense"), Life::Unknown);
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_waited_for_is_dead() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let owner = Owner {
+            process: child.id(),
+            started: start_of(child.id()).unwrap(),
+            ..Owner::this_process().unwrap()
+        };
+        assert_eq!(Owner::life(&owner.label()), Life::Alive);
+        child.kill().unwrap();
+        let begin = std::time::Instant::now();
+        while Owner::life(&owner.label()) == Life::Alive {
+            assert!(begin.elapsed().as_secs() < 10, "a zombie passes for alive");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.wait().unwrap();
     }
 
     #[test]

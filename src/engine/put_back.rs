@@ -43,7 +43,9 @@ impl Engine {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
         let &Closing { name, id: registry, has_swept, .. } = closing;
         let journal = Journal::of(registry);
-        if has_swept && self.is_running(registry).await.unwrap_or(false) {
+        // A stop that a killed run asked for goes on without it, and would end what is started before it has.
+        let must_end = has_swept || self.is_stopping(registry).await.unwrap_or(false);
+        if must_end && self.is_running(registry).await.unwrap_or(false) {
             // Before the sweep's trace goes. What comes of it is seen when it is started.
             let _ = self.stop(registry).await;
         }

@@ -279,13 +279,6 @@ impl Engine {
         Ok(leftovers)
     }
 
-    /// The clock by which the engine dates its containers.
-    async fn engine_time(&self) -> Result<Timestamp> {
-        let info = self.docker.info().await.context("ask the engine for its time")?;
-        let time = info.system_time.context("the engine does not tell its time")?;
-        time.parse().with_context(|| format!("read the engine's time `{time}`"))
-    }
-
     async fn pause(&self, time: Duration, cancel: &Cancel) -> Result<()> {
         tokio::select! {
             () = self.pace.pause(time) => Ok(()),

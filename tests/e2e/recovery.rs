@@ -3,11 +3,12 @@
 //!
 //! Whoever comes next may be another test's command, so what is checked is how things are afterwards, not who did it.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::content::Recipe;
 use crate::support::engine::{docker_says, left_out};
-use crate::support::registry::Registry;
+use crate::support::registry::{Options, Registry};
 use crate::support::tool::{Running, Tool};
 
 /// A registry with something to keep and a sweep that takes a while.
@@ -148,6 +149,27 @@ fn after_a_killed_live_sweep_the_registry_is_restarted() {
     let _ = run.wait();
     let answer = tool.run(&recover_only(&registry)).success();
     assert_ne!(registry.started_at(), started, "{answer}");
+    registry.assert_in_service();
+    registry.assert_pulls("app", ["kept"]);
+}
+
+/// The engine goes on with a stop whose client is gone, and shows the container as running until the end.
+#[test]
+fn a_registry_that_is_still_stopping_is_started_once_it_has_stopped() {
+    if left_out() {
+        return;
+    }
+    let registry = Options::default().slow_to_stop().start();
+    registry.client.push("app", &["kept"], &Recipe::new("slow to stop kept").build());
+    registry.client.leave_garbage("app", "slow to stop");
+    let tool = Tool::standalone();
+    let arguments = gc(&registry, "offline");
+    let mut run = tool.start(&arguments);
+    run.until("it is told to stop", || registry.shell("ls /tmp") == "told-to-stop");
+    let _ = run.kill();
+    tool.run(&recover_only(&registry)).success();
+    // Longer than it takes to stop.
+    thread::sleep(Duration::from_secs(8));
     registry.assert_in_service();
     registry.assert_pulls("app", ["kept"]);
 }

@@ -5,7 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod content;
 pub(crate) mod engine;
-mod environment;
+pub(crate) mod environment;
 pub(crate) mod network;
 pub(crate) mod redis;
 pub(crate) mod registry;

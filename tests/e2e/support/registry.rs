@@ -81,6 +81,15 @@ impl Options {
             .env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")
     }
 
+    /// The server goes on for some seconds when it is told to stop, and leaves a trace that it was.
+    pub(crate) fn slow_to_stop(mut self) -> Self {
+        self.arguments.push("--entrypoint=sh".to_owned());
+        let line = "trap 'touch /tmp/told-to-stop; sleep 6; exit' TERM; \
+                    registry serve /etc/docker/registry/config.yml & wait";
+        self.command = vec!["-c".to_owned(), line.to_owned()];
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
@@ -274,8 +283,13 @@ impl Registry {
 
     /// Enough garbage for a sweep of a second or more.
     pub(crate) fn leave_much_garbage(&self) {
+        self.leave_garbage_blobs(12_000);
+    }
+
+    /// So many blobs without content that nothing refers to.
+    pub(crate) fn leave_garbage_blobs(&self, count: usize) {
         self.shell(&format!(
-            "i=0; while [ $i -lt 12000 ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
+            "i=0; while [ $i -lt {count} ]; do printf '%064x\\n' $i; i=$((i+1)); done > /tmp/names; \
              while read h; do echo {STORE}/blobs/sha256/${{h:0:2}}/$h; done < /tmp/names | xargs mkdir -p; \
              while read h; do : > {STORE}/blobs/sha256/${{h:0:2}}/$h/data; done < /tmp/names"
         ));
