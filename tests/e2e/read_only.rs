@@ -83,7 +83,8 @@ fn pulls_go_on_and_no_push_is_lost() {
         (answer, watching.join().expect("the client"))
     });
     let answer = answer.says("(read-only)").says("and read-only for");
-    assert_eq!(seen.gaps.len(), 2, "{seen:?}\n{answer}");
+    // One may pass unseen: a request that is made in it may wait until the registry answers again.
+    assert!((1..=2).contains(&seen.gaps.len()), "{seen:?}\n{answer}");
     assert!(seen.odd.is_empty(), "{seen:?}\n{answer}");
     assert!(seen.refused_pushes > 0 && seen.pulls > 20, "{seen:?}\n{answer}");
     registry.assert_pulls("app", seen.pushed.iter().map(String::as_str).chain(["kept"]));

@@ -1,6 +1,7 @@
 //! A registry that remembers its blobs in redis, which outlives its restart.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -198,10 +199,14 @@ fn a_redis_lost_within_the_window_leaves_the_registry_in_service() {
 }
 
 /// As a run on this machine names its process, with a number that none has.
-fn a_dead_process() -> String {
+/// How a run says which process it is.
+fn label_of(process: u32) -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the boot's id");
     let namespace = fs::read_link("/proc/self/ns/pid").expect("the namespace");
-    format!("{}/{} 4194305 1", boot.trim(), namespace.display())
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
+    let after_name = stat.rsplit_once(')').expect("a name").1;
+    let started = after_name.split_whitespace().nth(19).expect("when it was started");
+    format!("{}/{} {process} {started}", boot.trim(), namespace.display())
 }
 
 /// A run that was killed after its sweep: the next one forgets before it starts the registry.
@@ -219,12 +224,15 @@ fn what_a_killed_run_swept_is_forgotten_before_the_registry_is_started() {
     let id = docker_says(["inspect", "--format", "{{.Id}}", &registry.name]);
     let name = format!("registry-prune-{}-sweep", &id[..12]);
     let of = format!("io.github.docker-registry-prune.registry={id}");
-    let owner = format!("io.github.docker-registry-prune.owner={}", a_dead_process());
+    // It lives until the sweep is over: else another test's run could find the container before it was started.
+    let mut run = Command::new("sleep").arg("300").spawn().expect("a process");
+    let owner = format!("io.github.docker-registry-prune.owner={}", label_of(run.id()));
     let role = "io.github.docker-registry-prune.role=collector";
     let was_running = "io.github.docker-registry-prune.was-running=true";
     let labels = [role, &of, &owner, was_running].into_iter().flat_map(|label| ["--label", label]);
     let fixed = ["run", "--name", &name, "--entrypoint", "true"].into_iter().chain(labels);
     docker_says(fixed.chain([registry_image()]));
+    run.kill().and_then(|()| run.wait()).expect("it ends");
 
     // A run of another test may be the one that puts it right; this one then finds nothing to do.
     let tool = Tool::standalone();
