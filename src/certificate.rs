@@ -115,6 +115,16 @@ pub(crate) struct CollectorRun {
 }
 
 impl CollectorRun {
+    /// The manifest that it could not read and at which it gave up, and where that is.
+    pub(crate) fn stopped_at(&self) -> Option<(&Repository, Digest)> {
+        const WORDS: &str = "failed to retrieve manifest for digest ";
+        let said = self.stderr.split(WORDS).nth(1)?;
+        let end = said.match_indices(':').nth(1).map_or(said.len(), |(end, _)| end);
+        let digest: Digest = said[..end].trim().parse().ok()?;
+        let mut repositories = self.output.marked.iter();
+        repositories.find(|(_, marked)| marked.contains(&digest)).map(|(repository, _)| (repository, digest))
+    }
+
     /// A registry to which nothing was ever pushed has no folders yet, which the collector calls a failure.
     pub(crate) fn found_no_store(&self) -> bool {
         let missing = self.stderr.lines().map(str::trim_end).any(|line| {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::age::Age;
 use crate::cancel::Cancel;
 use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
-use crate::engine::{Manner, Mode, Opening, Quiet, Restored, Window};
+use crate::engine::{Manner, Mode, Opening, Quiet, Restored, Window, path_of};
 use crate::error::{self, Failure, Kind};
 use crate::leftovers::{self, Counts};
 use crate::model::{Digest, Holdings};
@@ -68,7 +68,7 @@ pub(crate) async fn collect<R>(
     let opening = Opening { registry: container, store, manner: task.manner, quiet: task.quiet, cancel };
     let work = async |window: &Window<'_>| {
         let certificate = window.collect(Mode::Dry).await?;
-        let sweep = if certify(&certificate, &demand)? == Certified::NothingToCollect
+        let sweep = if certify(task.site, &certificate, &demand)? == Certified::NothingToCollect
             || certificate.output.eligible().is_empty()
         {
             None
@@ -190,8 +190,28 @@ fn demand(kept: &Holdings) -> Demand {
     Demand { manifests: kept.manifests.clone(), blobs: kept.all_blobs().into_iter().cloned().collect() }
 }
 
+/// The refusal where the collector stopped at a manifest that is not what it should be, and what mends it: the registry
+/// keeps a file that it has, so pushing the image again is not enough.
+pub(crate) fn broken_manifest(site: &Site, dry: &CollectorRun) -> Option<Failure> {
+    let (repository, digest) = dry.stopped_at()?;
+    let name = &site.container.name;
+    let failure = Failure::refused(format!(
+        "nothing was collected: the collector stopped at the manifest {digest} of `{repository}`, whose content in the store is broken"
+    ));
+    Some(match site.root() {
+        Some(root) => failure.hint(format!(
+            "`docker exec {name} rm {}` and `docker restart {name}`; if the image is needed, push it again then",
+            path_of(root, &digest)
+        )),
+        None => failure.hint("remove its content from the store; if the image is needed, push it again then"),
+    })
+}
+
 /// The certificate: without it nothing is swept.
-fn certify(dry: &CollectorRun, demand: &Demand) -> anyhow::Result<Certified> {
+fn certify(site: &Site, dry: &CollectorRun, demand: &Demand) -> anyhow::Result<Certified> {
+    if let Some(broken) = broken_manifest(site, dry) {
+        return Err(broken.into());
+    }
     certificate::check(dry, demand).map_err(|violations| {
         let mut evidence: Vec<String> =
             violations.iter().take(SHOWN_VIOLATIONS).map(|violation| format!("\n  - {violation}")).collect();

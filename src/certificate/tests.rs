@@ -179,3 +179,32 @@ fn a_sweep_must_list_what_was_certified() {
         Agreement::Differs { unannounced: vec![digest('c')], left: vec![digest('f')] }
     );
 }
+
+#[test]
+fn the_manifest_at_which_it_stopped_is_named_with_its_repository() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let mut run = CollectorRun::default();
+    for line in ["app", &format!("app: marking manifest {digest} ")] {
+        run.output.read_line(line);
+    }
+    for said in [
+        format!(
+            "failed to garbage collect: failed to mark: failed to retrieve manifest for digest {digest}: unexpected end of JSON input"
+        ),
+        format!(
+            "failed to mark: filesystem: failed to retrieve manifest for digest {digest}: unrecognized manifest schema version 0\n"
+        ),
+    ] {
+        run.stderr = said;
+        let (repository, at) = run.stopped_at().unwrap();
+        assert_eq!((repository.as_str(), at.as_str()), ("app", digest.as_str()));
+    }
+    for said in [
+        "",
+        "failed to mark: invalid checksum digest format",
+        "failed to retrieve manifest for digest sha256:abc: x",
+    ] {
+        run.stderr = said.to_owned();
+        assert!(run.stopped_at().is_none(), "{said}");
+    }
+}

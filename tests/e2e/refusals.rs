@@ -171,3 +171,32 @@ fn what_no_collection_can_follow_is_refused_before_anything_is_deleted() {
     );
     refuses(&elsewhere, &["rm", "--gc", "--force", &elsewhere.reference("app:1")]).mentions("/data");
 }
+
+#[test]
+fn a_manifest_at_which_the_collector_stops_is_named_with_its_mend() {
+    if left_out() {
+        return;
+    }
+    let registry = with_one_image(Options::default(), "broken manifest");
+    let broken = Recipe::new("broken manifest, old").build();
+    registry.client.push("app", &["2"], &broken);
+    registry.client.push("app", &["2"], &Recipe::new("broken manifest, new").build());
+    let digest = &broken.manifest.digest;
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    registry.shell(&format!(": > {STORE}/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    let started = registry.started_at();
+    let gc = ["gc", "--force", "--registry", &registry.address];
+    let answer =
+        Tool::standalone().run(&gc).exits(4).says(&format!("stopped at the manifest {digest} of `app`"));
+    assert_eq!(registry.started_at(), started, "nobody was interrupted for that\n{answer}");
+
+    // The mend, as it is printed.
+    let (_, mend) = answer.stderr.split_once("hint: `").expect("a hint");
+    let (first, rest) = mend.split_once("` and `").expect("two commands");
+    for command in [first, rest.split_once('`').expect("its end").0] {
+        docker_says(command.split_whitespace().skip(1).collect::<Vec<_>>());
+    }
+    registry.wait_until_it_answers();
+    Tool::standalone().run(&gc).success();
+    registry.assert_pulls("app", ["1", "2"]);
+}

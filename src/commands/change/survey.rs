@@ -68,6 +68,9 @@ impl Change {
             Err(error) if error::kind_of(&error) == error::Kind::Failed => return Ok(true),
             Err(error) => return Err(error),
         };
+        if let Some(refusal) = collect::broken_manifest(site, &survey) {
+            return Err(refusal.into());
+        }
         let has_blobs = survey.output.summary().is_none_or(|summary| summary.blobs > 0);
         Ok(!survey.found_no_store()
             && (has_blobs
