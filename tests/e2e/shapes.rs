@@ -13,9 +13,15 @@ use crate::support::tool::Tool;
 
 /// What the engine says of a container that a restart may change.
 fn description(registry: &Registry) -> String {
-    let lasting = "{{.Id}} {{json .HostConfig}} {{json .Config}} {{json .Mounts}} {{.RestartCount}} \
+    let lasting = "{{.Id}} {{json .HostConfig}} {{json .Config}} {{.RestartCount}} \
                    {{range $name, $network := .NetworkSettings.Networks}}{{$name}} {{$network.Aliases}} {{end}}";
-    docker_says(["inspect", "--format", lasting, &registry.name])
+    let mounts = "{{range .Mounts}}{{json .}}\n{{end}}";
+    let [lasting, mounts] =
+        [lasting, mounts].map(|format| docker_says(["inspect", "--format", format, &registry.name]));
+    // The engine lists them in another order each time.
+    let mut mounts: Vec<&str> = mounts.lines().collect();
+    mounts.sort_unstable();
+    format!("{lasting} {}", mounts.join(" "))
 }
 
 /// In each mode a rule takes one of two tags, its garbage is collected, and the other can be pulled.
