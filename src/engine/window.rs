@@ -173,7 +173,8 @@ impl Window<'_> {
         if mode == Mode::Real {
             // Its trace in the journal: whoever finds it restarts the registry.
             let Self { engine, registry, store, manner, .. } = self;
-            engine.create_collector(&self.journal.sweep, Some(mode), registry, store, *manner).await?;
+            let trace = engine.create_collector(&self.journal.sweep, Some(mode), registry, store, *manner);
+            require(trace.await?)?;
             self.has_swept.set(true);
             return self.engine.collect_inside(self.registry, mode).await.context(CUT_SHORT);
         }
