@@ -17,6 +17,7 @@ pub(crate) mod holdings;
 pub(crate) mod manifest;
 pub(crate) mod size;
 pub(crate) mod snapshot;
+pub(crate) mod store;
 
 pub(crate) use created::{Created, Source};
 pub(crate) use flaw::{Flaw, ServerVersion};
@@ -24,6 +25,7 @@ pub(crate) use holdings::Holdings;
 pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
 pub(crate) use size::ByteSize;
 pub(crate) use snapshot::{ManifestState, RepositoryState, RepositoryView, Snapshot, TagState};
+pub(crate) use store::{Odd, StoreView, StoredFile, StoredRepository, StoredTag, StoredUpload};
 
 /// Why a piece of text is not the name it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

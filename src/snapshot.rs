@@ -72,6 +72,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
         deletes_tags_by_name: false,
         flaw: None,
         is_whole,
+        store: None,
         repositories,
     };
     attachments::read_subjects(registry, &mut snapshot, wanted.subjects, ui).await;

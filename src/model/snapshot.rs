@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Created, Descriptor, Digest, Flaw, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress,
-    Repository, Source, Tag,
+    Repository, Source, StoreView, Tag,
 };
 
 /// The date an image's maker wrote into its manifest.
@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
     /// Whether every repository of the registry is in it.
     pub(crate) is_whole: bool,
     pub(crate) repositories: BTreeMap<Repository, RepositoryState>,
+    /// What the store's files say; `None` where only the registry was asked.
+    pub(crate) store: Option<StoreView>,
 }
 
 #[derive(Debug, Clone)]

@@ -49,6 +49,7 @@ impl World {
             deletes_tags_by_name: self.deletes_tags_by_name,
             flaw: self.flaw,
             is_whole: self.is_whole,
+            store: None,
             repositories: self
                 .repositories
                 .iter()

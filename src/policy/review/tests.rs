@@ -39,6 +39,7 @@ fn snapshot(tags: &[&str]) -> Snapshot {
         deletes_tags_by_name: false,
         flaw: None,
         is_whole: true,
+        store: None,
         repositories: [("app".parse().unwrap(), RepositoryState::Read(view))].into(),
     }
 }
