@@ -135,7 +135,7 @@ struct Repository<'a> {
 struct Facts<'a> {
     /// `None`: not all of them can be seen.
     blobs: Option<BTreeSet<&'a str>>,
-    needed: BTreeSet<&'a str>,
+    needed: BTreeSet<&'a Digest>,
     repositories: BTreeMap<&'a str, Repository<'a>>,
     /// In seconds; uploads that were last touched before it go.
     limit: i64,
@@ -214,7 +214,7 @@ impl<'a> Facts<'a> {
             }
         }
         let manifests = kept.manifests.values().flatten();
-        let needed = kept.all_blobs().into_iter().chain(manifests).map(Digest::hex).collect();
+        let needed = kept.all_blobs().into_iter().chain(manifests).collect();
         let blobs = (has_blobs && !hides_blobs).then_some(blobs);
         Self { blobs, needed, repositories, limit }
     }
@@ -236,7 +236,9 @@ impl<'a> Facts<'a> {
 
     /// No such blob, and nothing kept that would want it back.
     fn is_gone(&self, hex: &str) -> bool {
-        self.blobs.as_ref().is_some_and(|blobs| !blobs.contains(hex)) && !self.needed.contains(hex)
+        let is_absent = self.blobs.as_ref().is_some_and(|blobs| !blobs.contains(hex));
+        let digest: Result<Digest, _> = format!("sha256:{hex}").parse();
+        is_absent && digest.is_ok_and(|digest| !self.needed.contains(&digest))
     }
 
     fn points_nowhere(&self, repository: &Repository, hex: &str) -> bool {

@@ -8,21 +8,26 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) mod created;
+pub(crate) mod digest;
 pub(crate) mod flaw;
 pub(crate) mod holdings;
 pub(crate) mod manifest;
+pub(crate) mod media_type;
 pub(crate) mod size;
 pub(crate) mod snapshot;
 pub(crate) mod store;
 
 pub(crate) use created::{Created, Source};
+pub(crate) use digest::{Digest, Hasher};
 pub(crate) use flaw::{Flaw, ServerVersion};
 pub(crate) use holdings::Holdings;
-pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform};
+pub(crate) use manifest::{Descriptor, ImageFacts, Manifest, ManifestKind, Platform, Shared};
+pub(crate) use media_type::MediaType;
 pub(crate) use size::ByteSize;
 pub(crate) use snapshot::{ManifestState, RepositoryState, RepositoryView, Snapshot, TagState};
 pub(crate) use store::{Odd, StoreView, StoredFile, StoredRepository, StoredTag, StoredUpload};
@@ -49,7 +54,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) struct $type(String);
+        pub(crate) struct $type(Arc<str>);
 
         impl $type {
             pub(crate) fn as_str(&self) -> &str {
@@ -61,7 +66,7 @@ macro_rules! name {
             type Err = InvalidName;
             fn from_str(text: &str) -> Result<Self, InvalidName> {
                 $check(text).map_err(InvalidName)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 
@@ -86,11 +91,6 @@ macro_rules! name {
 }
 
 name!(
-    /// `sha256:<hex>`; the address of a manifest or blob.
-    Digest,
-    check_digest
-);
-name!(
     /// A repository's name within its registry: `team/app`.
     Repository,
     check_repository
@@ -101,55 +101,6 @@ name!(
     check_tag
 );
 
-impl Digest {
-    /// The digest of `content`.
-    pub(crate) fn of(content: &[u8]) -> Self {
-        let mut hasher = Hasher::default();
-        hasher.update(content);
-        hasher.finish()
-    }
-
-    /// Whether contents can be checked against it here.
-    pub(crate) fn is_checkable(&self) -> bool {
-        self.0.starts_with("sha256:")
-    }
-
-    pub(crate) fn hex(&self) -> &str {
-        self.0.split_once(':').map_or("", |(_, hex)| hex)
-    }
-
-    /// The first twelve hexadecimal digits, as Docker shortens ids.
-    pub(crate) fn short(&self) -> &str {
-        let hex = self.hex();
-        hex.get(..12).unwrap_or(hex)
-    }
-
-    /// Whether `content` hashes to this digest; `None` for an algorithm that is not checked here.
-    pub(crate) fn matches(&self, content: &[u8]) -> Option<bool> {
-        self.is_checkable().then(|| Self::of(content) == *self)
-    }
-}
-
-/// The digest of a content that comes in pieces.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Hasher(sha2::Sha256);
-
-impl Hasher {
-    pub(crate) fn update(&mut self, piece: &[u8]) {
-        sha2::Digest::update(&mut self.0, piece);
-    }
-
-    pub(crate) fn finish(self) -> Digest {
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in sha2::Digest::finalize(self.0) {
-            use fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-        }
-        Digest(text)
-    }
-}
-
 impl Tag {
     /// The manifest that a tag of the form `sha256-<hex>`, with or without an ending, is about: the tags of cosign
     /// (`.sig`, `.att`, `.sbom`) and the fallback of the OCI referrers API.
@@ -157,23 +108,6 @@ impl Tag {
         let rest = self.0.strip_prefix("sha256-")?;
         let (hex, ending) = rest.split_at_checked(64)?;
         (ending.is_empty() || ending.starts_with('.')).then(|| format!("sha256:{hex}").parse().ok())?
-    }
-}
-
-/// The grammar of the OCI image specification: sha256 and sha512 are registered.
-fn check_digest(text: &str) -> Result<(), String> {
-    let length = match text.split_once(':') {
-        Some(("sha256", _)) => 64,
-        Some(("sha512", _)) => 128,
-        _ => {
-            return Err(format!("`{}` is not a digest (sha256:<64 hexadecimal digits>)", printable(text)));
-        }
-    };
-    let hex = &text[7..];
-    if hex.len() == length && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        Ok(())
-    } else {
-        Err(format!("`{}` is not a digest: {length} hexadecimal digits belong after `:`", printable(text)))
     }
 }
 

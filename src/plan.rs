@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::error::Failure;
 use crate::model::{
-    ByteSize, Digest, Holdings, RegistryAddress, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
-    TagState,
+    ByteSize, Digest, Holdings, MediaType, RegistryAddress, Repository, RepositoryState, RepositoryView,
+    Snapshot, Tag, TagState,
 };
 use crate::policy::{Policy, Verdict};
 
@@ -85,7 +85,7 @@ pub(crate) struct TagDecision {
 pub(crate) struct ManifestRemoval {
     pub(crate) digest: Digest,
     pub(crate) why: Why,
-    pub(crate) media_type: String,
+    pub(crate) media_type: MediaType,
     pub(crate) raw: Arc<[u8]>,
     /// Its config and layers: garbage afterwards, unless something kept needs them.
     pub(crate) blobs: Vec<Digest>,
@@ -95,7 +95,7 @@ pub(crate) struct ManifestRemoval {
 #[derive(Debug, Clone)]
 pub(crate) struct Untagged {
     pub(crate) digest: Digest,
-    pub(crate) media_type: String,
+    pub(crate) media_type: MediaType,
     pub(crate) raw: Arc<[u8]>,
 }
 

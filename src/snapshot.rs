@@ -1,12 +1,13 @@
 //! Reads a registry over its HTTP API: everything is asked once, and what could not be read is part of the answer.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 
 use crate::model::{
-    Digest, ImageFacts, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot,
-    Tag, TagState,
+    Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
+    Shared, Snapshot, Tag, TagState,
 };
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
@@ -61,10 +62,11 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     };
     let is_whole = !are_named && names.len() == listed;
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
-    read_tags(registry, &mut repositories, ui).await;
-    read_named(registry, &mut repositories, &wanted.digests).await;
-    read_children(registry, &mut repositories, ui).await;
-    attachments::read_referrers(registry, &mut repositories, wanted.referrers, ui).await;
+    let reader = Reader { registry, shared: RefCell::default() };
+    read_tags(&reader, &mut repositories, ui).await;
+    read_named(&reader, &mut repositories, &wanted.digests).await;
+    read_children(&reader, &mut repositories, ui).await;
+    attachments::read_referrers(&reader, &mut repositories, wanted.referrers, ui).await;
     read_facts(registry, &mut repositories, wanted.facts, ui).await;
     let registry_address = registry.address().clone();
     let mut snapshot = Snapshot {
@@ -75,8 +77,28 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
         store: None,
         repositories,
     };
-    attachments::read_subjects(registry, &mut snapshot, wanted.subjects, ui).await;
+    attachments::read_subjects(&reader, &mut snapshot, wanted.subjects, ui).await;
     Ok(snapshot)
+}
+
+/// Reads manifests, and holds once what they have in common.
+struct Reader<'a> {
+    registry: &'a Registry,
+    shared: RefCell<Shared>,
+}
+
+impl Reader<'_> {
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: Reference<'_>,
+    ) -> Result<Option<Manifest>, registry::Error> {
+        let mut manifest = self.registry.manifest(repository, reference).await?;
+        if let Some(manifest) = &mut manifest {
+            self.shared.borrow_mut().share(manifest);
+        }
+        Ok(manifest)
+    }
 }
 
 type Repositories = BTreeMap<Repository, RepositoryState>;
@@ -140,14 +162,14 @@ fn view_mut<'a>(repositories: &'a mut Repositories, name: &Repository) -> Option
 }
 
 /// One request per tag: it gives the digest and the manifest at once.
-async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui) {
+async fn read_tags(reader: &Reader<'_>, repositories: &mut Repositories, ui: &Ui) {
     let wanted: Vec<(Repository, Tag)> = views(repositories)
         .flat_map(|(name, view)| view.tags.keys().map(|tag| (name.clone(), tag.clone())))
         .collect();
     let progress = ui.progress("Reading tags", wanted.len());
     let mut read = stream::iter(wanted)
         .map(|(name, tag)| async move {
-            let manifest = registry.manifest(&name, Reference::Tag(&tag)).await;
+            let manifest = reader.manifest(&name, Reference::Tag(&tag)).await;
             (name, tag, manifest)
         })
         .buffer_unordered(AHEAD);
@@ -169,7 +191,7 @@ async fn read_tags(registry: &Registry, repositories: &mut Repositories, ui: &Ui
     }
 }
 
-async fn read_named(registry: &Registry, repositories: &mut Repositories, digests: &[(Repository, Digest)]) {
+async fn read_named(reader: &Reader<'_>, repositories: &mut Repositories, digests: &[(Repository, Digest)]) {
     let wanted: Vec<_> = digests
         .iter()
         .filter(|(name, digest)| match repositories.get(name) {
@@ -178,7 +200,7 @@ async fn read_named(registry: &Registry, repositories: &mut Repositories, digest
         })
         .cloned()
         .collect();
-    read_manifests(registry, repositories, wanted, ManifestState::Absent).await;
+    read_manifests(reader, repositories, wanted, ManifestState::Absent).await;
     // What a person named and nobody has is no part of the registry.
     for (name, digest) in digests {
         if let Some(view) = view_mut(repositories, name)
@@ -189,7 +211,7 @@ async fn read_named(registry: &Registry, repositories: &mut Repositories, digest
     }
 }
 
-async fn read_children(registry: &Registry, repositories: &mut Repositories, ui: &Ui) {
+async fn read_children(reader: &Reader<'_>, repositories: &mut Repositories, ui: &Ui) {
     for depth in 0.. {
         let wanted: BTreeSet<(Repository, Digest)> = views(repositories)
             .flat_map(|(name, view)| {
@@ -215,19 +237,19 @@ async fn read_children(registry: &Registry, repositories: &mut Repositories, ui:
             return;
         }
         let _progress = ui.spinner("Reading the parts of indexes");
-        read_manifests(registry, repositories, wanted.into_iter().collect(), ManifestState::Absent).await;
+        read_manifests(reader, repositories, wanted.into_iter().collect(), ManifestState::Absent).await;
     }
 }
 
 async fn read_manifests(
-    registry: &Registry,
+    reader: &Reader<'_>,
     repositories: &mut Repositories,
     wanted: Vec<(Repository, Digest)>,
     absent: ManifestState,
 ) {
     let mut read = stream::iter(wanted)
         .map(|(name, digest)| async move {
-            let manifest = registry.manifest(&name, Reference::Digest(&digest)).await;
+            let manifest = reader.manifest(&name, Reference::Digest(&digest)).await;
             (name, digest, manifest)
         })
         .buffer_unordered(AHEAD);

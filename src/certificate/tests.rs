@@ -14,7 +14,7 @@ fn run(text: &str) -> CollectorRun {
     for line in text.lines() {
         let mut line = line.trim_start().to_owned();
         for letter in 'a'..='f' {
-            line = line.replace(&format!("{{{letter}}}"), digest(letter).as_str());
+            line = line.replace(&format!("{{{letter}}}"), &digest(letter).to_string());
         }
         run.output.read_line(&line);
     }
@@ -197,7 +197,7 @@ fn the_manifest_at_which_it_stopped_is_named_with_its_repository() {
     ] {
         run.stderr = said;
         let (repository, at) = run.stopped_at().unwrap();
-        assert_eq!((repository.as_str(), at.as_str()), ("app", digest.as_str()));
+        assert_eq!((repository.as_str(), at.to_string()), ("app", digest.clone()));
     }
     for said in [
         "",

@@ -236,7 +236,7 @@ mod tests {
         let tags = read_tags(Archive::new(bytes.as_slice())).unwrap();
         let names: Vec<&str> = tags.keys().map(Tag::as_str).collect();
         assert_eq!(names, ["v1", "v2"]);
-        assert_eq!(tags.values().next().map(Digest::as_str), Some(digest.as_str()));
+        assert_eq!(tags.values().next().map(Digest::to_string), Some(digest));
     }
 
     #[test]

@@ -68,7 +68,7 @@ const NO_TOOL: &str = "`sha256sum` cannot be run in the registry's container";
 /// Where the registry keeps a blob's content, below the root of its driver.
 pub(crate) fn path_of(root: &str, digest: &Digest) -> String {
     let (root, hex) = (root.trim_end_matches('/'), digest.hex());
-    format!("{root}/{STORE}/blobs/sha256/{}/{hex}/data", hex.get(..2).unwrap_or(hex))
+    format!("{root}/{STORE}/blobs/sha256/{}/{hex}/data", &hex[..2])
 }
 
 /// `<hash>  <path>`: the digest that the place says, and the one that the content has.

@@ -137,7 +137,9 @@ impl Present {
         for (tag, digest) in newcomers {
             match registry.manifest(&plan.repository, Reference::Digest(&digest)).await? {
                 Some(manifest) if manifest.kind == ManifestKind::Image => {
-                    self.needed.extend(manifest.subject.map(|subject| (subject.digest, tag.clone())));
+                    self.needed.extend(
+                        manifest.subject.as_ref().map(|subject| (subject.digest.clone(), tag.clone())),
+                    );
                 }
                 Some(manifest) if manifest.kind == ManifestKind::Index => {
                     self.needed.extend(
@@ -151,7 +153,7 @@ impl Present {
                         self.opaque = Some(tag.clone());
                     }
                     self.needed
-                        .extend(manifest.children.into_iter().map(|child| (child.digest, tag.clone())));
+                        .extend(manifest.children.iter().map(|child| (child.digest.clone(), tag.clone())));
                 }
                 Some(_) => self.opaque = Some(tag),
                 // It leads nowhere, so it needs nothing.

@@ -1,12 +1,12 @@
 //! Manifests of every kind, parsed from the bytes a registry gave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Created, Digest, Source, printable};
+use super::{ByteSize, Created, Digest, MediaType, Source, printable};
 
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -39,33 +39,50 @@ pub(crate) enum ManifestKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
-    pub(crate) media_type: String,
+    pub(crate) media_type: MediaType,
     pub(crate) kind: ManifestKind,
-    pub(crate) config: Option<Descriptor>,
-    pub(crate) layers: Vec<Descriptor>,
+    pub(crate) config: Option<Arc<Descriptor>>,
+    pub(crate) layers: Vec<Arc<Descriptor>>,
     /// The entries of an index, in its order. `BuildKit` caches list blobs here: see [`Descriptor::is_manifest`].
-    pub(crate) children: Vec<Descriptor>,
-    pub(crate) subject: Option<Descriptor>,
+    pub(crate) children: Vec<Arc<Descriptor>>,
+    pub(crate) subject: Option<Arc<Descriptor>>,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) raw: Arc<[u8]>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a manifest says of another content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Descriptor {
-    pub(crate) media_type: String,
+    pub(crate) media_type: MediaType,
     pub(crate) digest: Digest,
     pub(crate) size: ByteSize,
-    pub(crate) platform: Option<Platform>,
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) platform: Option<Box<Platform>>,
     /// Foreign layers name addresses outside the registry, which need not hold them.
     pub(crate) is_foreign: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Platform {
     os: String,
     architecture: String,
     variant: Option<String>,
+}
+
+/// Descriptors that many manifests have in common, as the images of a repository have their first layers.
+#[derive(Debug, Default)]
+pub(crate) struct Shared(HashSet<Arc<Descriptor>>);
+
+impl Shared {
+    /// Has `manifest` hold each descriptor together with those that came before it.
+    pub(crate) fn share(&mut self, manifest: &mut Manifest) {
+        let Manifest { config, layers, children, subject, .. } = manifest;
+        for descriptor in config.iter_mut().chain(layers).chain(children).chain(subject) {
+            match self.0.get(&**descriptor) {
+                Some(known) => *descriptor = Arc::clone(known),
+                None => _ = self.0.insert(Arc::clone(descriptor)),
+            }
+        }
+    }
 }
 
 /// What an image's config says about it.
@@ -83,20 +100,21 @@ impl Manifest {
             .map_err(|error| format!("not a manifest: {}", printable(&error.to_string())))?;
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         let kind = kind_of(media_type, &wire)?;
-        let descriptors = |list: Vec<WireDescriptor>| {
-            list.into_iter().map(Descriptor::try_from).collect::<Result<Vec<_>, _>>()
+        let descriptor = |wire: WireDescriptor| Descriptor::try_from(wire).map(Arc::new);
+        let descriptors = |list: Option<Vec<WireDescriptor>>| {
+            list.unwrap_or_default().into_iter().map(descriptor).collect::<Result<Vec<_>, _>>()
         };
         if kind == ManifestKind::Schema1 {
             return Ok(Self::without_references(digest, media_type, raw));
         }
         Ok(Self {
             digest,
-            media_type: wire.media_type.unwrap_or_else(|| media_type.to_owned()),
+            media_type: wire.media_type.as_deref().unwrap_or(media_type).into(),
             kind,
-            config: wire.config.map(Descriptor::try_from).transpose()?,
-            layers: descriptors(wire.layers.unwrap_or_default())?,
-            children: descriptors(wire.manifests.unwrap_or_default())?,
-            subject: wire.subject.map(Descriptor::try_from).transpose()?,
+            config: wire.config.map(descriptor).transpose()?,
+            layers: descriptors(wire.layers)?,
+            children: descriptors(wire.manifests)?,
+            subject: wire.subject.map(descriptor).transpose()?,
             annotations: wire.annotations.unwrap_or_default(),
             raw: raw.into(),
         })
@@ -105,7 +123,7 @@ impl Manifest {
     fn without_references(digest: Digest, media_type: &str, raw: &[u8]) -> Self {
         Self {
             digest,
-            media_type: media_type.to_owned(),
+            media_type: media_type.into(),
             kind: ManifestKind::Schema1,
             config: None,
             layers: Vec::new(),
@@ -127,6 +145,7 @@ impl Manifest {
             .iter()
             .chain(&self.layers)
             .chain(self.children.iter().filter(|child| !child.is_manifest()))
+            .map(Arc::as_ref)
     }
 
     /// Whether this is a chart or another artifact: its config is not that of an image.
@@ -137,7 +156,7 @@ impl Manifest {
 
     /// Those entries of an index that are manifests.
     pub(crate) fn child_manifests(&self) -> impl Iterator<Item = &Descriptor> {
-        self.children.iter().filter(|child| child.is_manifest())
+        self.children.iter().filter(|child| child.is_manifest()).map(Arc::as_ref)
     }
 }
 
@@ -207,7 +226,6 @@ struct WireDescriptor {
     digest: String,
     size: u64,
     platform: Option<WirePlatform>,
-    annotations: Option<BTreeMap<String, String>>,
     urls: Option<Vec<String>>,
 }
 
@@ -240,17 +258,16 @@ impl TryFrom<WireDescriptor> for Descriptor {
         let media_type = wire.media_type.unwrap_or_default();
         Ok(Self {
             is_foreign: wire.urls.is_some_and(|urls| !urls.is_empty()) || media_type.contains(".foreign."),
-            media_type,
+            media_type: media_type.as_str().into(),
             digest: wire.digest.parse().map_err(|error: super::InvalidName| error.to_string())?,
             size: ByteSize(wire.size),
             platform: wire.platform.and_then(|platform| {
-                Some(Platform {
+                Some(Box::new(Platform {
                     os: platform.os?,
                     architecture: platform.architecture?,
                     variant: platform.variant,
-                })
+                }))
             }),
-            annotations: wire.annotations.unwrap_or_default(),
         })
     }
 }

@@ -182,7 +182,7 @@ impl RepositoryView {
             ManifestKind::Index => {
                 let images = manifest
                     .child_manifests()
-                    .filter(|child| !child.platform.as_ref().is_some_and(Platform::is_unknown));
+                    .filter(|child| !child.platform.as_deref().is_some_and(Platform::is_unknown));
                 let labels: Result<Vec<_>, String> = images.map(|child| self.labels(&child.digest)).collect();
                 Ok(labels?.into_iter().flatten().collect())
             }
@@ -199,8 +199,9 @@ impl RepositoryView {
             ManifestKind::Index => manifest
                 .children
                 .iter()
-                .filter_map(|child| child.platform.clone())
+                .filter_map(|child| child.platform.as_deref())
                 .filter(|platform| !platform.is_unknown())
+                .cloned()
                 .collect(),
             _ => self
                 .facts

@@ -1,3 +1,5 @@
+use proptest::{prop_assert_eq, proptest};
+
 use super::*;
 
 #[test]
@@ -33,6 +35,75 @@ fn names_follow_the_specification() {
     for bad in ["sha256:abc", "md5:00", "sha256", "sha256:ABCDEF"] {
         assert!(bad.parse::<Digest>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn digests_are_read_and_written_exactly() {
+    let short = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let long = format!("sha512:{}", "0123456789abcdef".repeat(8));
+    for text in [short, &long] {
+        let digest: Digest = text.parse().unwrap();
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(format!("sha512:{}", digest.hex()), text.replace("sha256", "sha512"));
+        assert_eq!(digest.short(), text[7..19]);
+        assert_eq!(serde_json::to_value(&digest).unwrap(), text);
+        assert_eq!(serde_json::from_value::<Digest>(text.into()).unwrap(), digest);
+        assert_eq!(format!("{digest:140}|").trim_end_matches('|').len(), 140);
+    }
+    assert_eq!(short.parse(), Ok(Digest::of(b"")));
+    assert_eq!(Digest::of(b"").matches(b""), Some(true));
+    assert_eq!(long.parse::<Digest>().unwrap().matches(b""), None);
+    assert!(size_of::<Digest>() <= 40, "{}", size_of::<Digest>());
+
+    let why = |text: &str| text.parse::<Digest>().unwrap_err().to_string();
+    let digits = "64 hexadecimal digits belong after `:`";
+    for bad in [
+        short[..70].to_owned(),
+        format!("{short}0"),
+        short.to_uppercase().replace("SHA", "sha"),
+        short.replace("e3b0", "e3bg"),
+        short.replace("e3b0", "e3é"),
+        long.replace("sha512", "sha256"),
+        "sha256:".to_owned(),
+    ] {
+        assert_eq!(why(&bad), format!("`{bad}` is not a digest: {digits}"));
+    }
+    assert!(why(&short.replace("sha256", "sha512")).ends_with("128 hexadecimal digits belong after `:`"));
+    for bad in ["", "sha256", "SHA256:00", "md5:00", &short[7..], &format!(" {short}")] {
+        assert_eq!(why(bad), format!("`{bad}` is not a digest (sha256:<64 hexadecimal digits>)"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn digests_are_in_the_order_of_their_texts(
+        one in "sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}",
+        other in "sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}",
+    ) {
+        let (a, b): (Digest, Digest) = (one.parse().unwrap(), other.parse().unwrap());
+        prop_assert_eq!(a.cmp(&b), one.cmp(&other));
+        prop_assert_eq!(a.to_string(), one);
+    }
+}
+
+#[test]
+fn what_manifests_have_in_common_is_held_once() {
+    let image = |own: char| {
+        let layer = |letter| format!(r#"{{"mediaType":"l","digest":"{}","size":3}}"#, digest(letter));
+        let config = format!(r#"{{"mediaType":"c","digest":"{}","size":3}}"#, digest(own));
+        let layers = format!("{},{}", layer('a'), layer(own));
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#)
+    };
+    let mut shared = Shared::default();
+    let [one, other] = ['b', 'c'].map(|own| {
+        let plain = parse(manifest::OCI_MANIFEST, &image(own)).unwrap();
+        let mut manifest = plain.clone();
+        shared.share(&mut manifest);
+        assert_eq!(manifest.blobs().collect::<Vec<_>>(), plain.blobs().collect::<Vec<_>>());
+        manifest
+    });
+    assert!(Arc::ptr_eq(&one.layers[0], &other.layers[0]));
+    assert_ne!(one.layers[1], other.layers[1]);
 }
 
 #[test]
@@ -110,9 +181,6 @@ fn layers_listed_in_an_index_are_not_manifests() {
         digest('b')
     );
     let index = parse(manifest::OCI_INDEX, &cache).unwrap();
-    assert_eq!(index.blobs().map(|blob| blob.digest.hex().to_owned()).collect::<Vec<_>>(), ["a".repeat(64)]);
-    assert_eq!(
-        index.child_manifests().map(|child| child.digest.hex().to_owned()).collect::<Vec<_>>(),
-        ["b".repeat(64)]
-    );
+    assert_eq!(index.blobs().map(|blob| blob.digest.hex()).collect::<Vec<_>>(), ["a".repeat(64)]);
+    assert_eq!(index.child_manifests().map(|child| child.digest.hex()).collect::<Vec<_>>(), ["b".repeat(64)]);
 }

@@ -192,7 +192,7 @@ fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom<'a>
     for digest in doomed.keys().copied() {
         let manifest = view.manifest(digest);
         let parts = manifest.into_iter().flat_map(Manifest::child_manifests);
-        let subject = manifest.and_then(|manifest| manifest.subject.as_ref());
+        let subject = manifest.and_then(|manifest| manifest.subject.as_deref());
         edges.extend(parts.chain(subject).map(|later| (digest, &later.digest)));
     }
     for (tag, state) in &view.tags {

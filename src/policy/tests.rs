@@ -47,14 +47,14 @@ impl World {
         let digest = Digest::of(tag.as_bytes());
         self.0.facts.insert(digest.clone(), Err("it is no image".to_owned()));
         let Some(ManifestState::Read(manifest)) = self.0.manifests.get_mut(&digest) else { unreachable!() };
-        manifest.config = Some(Descriptor {
-            media_type: "application/vnd.cncf.helm.config.v1+json".to_owned(),
+        let config = Descriptor {
+            media_type: "application/vnd.cncf.helm.config.v1+json".into(),
             digest: Digest::of(b"{}"),
             size: ByteSize(2),
             platform: None,
-            annotations: BTreeMap::new(),
             is_foreign: false,
-        });
+        };
+        manifest.config = Some(config.into());
         manifest
             .annotations
             .extend(annotated.map(|date| ("org.opencontainers.image.created".to_owned(), date.to_owned())));
@@ -91,9 +91,9 @@ fn add(view: &mut RepositoryView, tag: &str, days: Option<i64>, labels: &[(&str,
     let digest = Digest::of(tag.as_bytes());
     let manifest = Manifest {
         digest: digest.clone(),
-        media_type: OCI_MANIFEST.to_owned(),
+        media_type: OCI_MANIFEST.into(),
         kind: ManifestKind::Image,
-        config: None::<Descriptor>,
+        config: None,
         layers: Vec::new(),
         children: Vec::new(),
         subject: None,

@@ -37,7 +37,7 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Deletion, Error> {
-        deletion(&self.delete(repository, digest.as_str()).await?)
+        deletion(&self.delete(repository, &digest.to_string()).await?)
     }
 
     /// Deletes one tag and leaves its manifest. Only where [`Self::deletes_tags_by_name`].

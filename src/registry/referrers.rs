@@ -51,8 +51,8 @@ fn referrers_in(answer: &Answer) -> Result<Vec<Digest>, Error> {
         return Err(malformed("the list of referrers is no index".to_owned()));
     }
     if let Some(odd) = index.children.iter().find(|referrer| !referrer.is_manifest()) {
-        let media_type = printable(&odd.media_type);
+        let media_type = printable(odd.media_type.as_str());
         return Err(malformed(format!("the referrer {} is of the unknown type `{media_type}`", odd.digest)));
     }
-    Ok(index.children.into_iter().map(|referrer| referrer.digest).collect())
+    Ok(index.children.iter().map(|referrer| referrer.digest.clone()).collect())
 }

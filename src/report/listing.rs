@@ -38,7 +38,7 @@ impl Listing<'_> {
                     let platforms =
                         view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>();
                     [
-                        if is_untruncated { digest.to_string() } else { digest.short().to_owned() },
+                        if is_untruncated { digest.to_string() } else { digest.short() },
                         if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
                         self.age(&view.created(digest, self.now)),
                         size(view, digest).to_string(),

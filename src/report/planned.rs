@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::table::{columns, count};
-use crate::model::{Repository, Tag};
+use crate::model::{Digest, Repository, Tag};
 use crate::plan::{Plan, RepositoryPlan, Why};
 use crate::policy::{Kept, Verdict};
 
@@ -110,7 +110,7 @@ fn verdicts(repository: &RepositoryPlan) -> String {
             Verdict::Keep(why) => ("keep", why.to_string()),
             Verdict::Remove(why) => ("remove", why.to_string()),
         };
-        let digest = decision.digest.as_ref().map_or("-".to_owned(), |digest| digest.short().to_owned());
+        let digest = decision.digest.as_ref().map_or("-".to_owned(), Digest::short);
         vec![format!("{}:{}", repository.repository, decision.tag), digest, verdict.to_owned(), why]
     });
     let mut text = columns(&["TAG", "DIGEST", "VERDICT", "WHY"], rows);

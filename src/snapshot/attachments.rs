@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{AHEAD, DEEPEST, Repositories, read_children, read_manifests, view_mut, views};
+use super::{AHEAD, DEEPEST, Reader, Repositories, read_children, read_manifests, view_mut, views};
 use crate::model::{Digest, ManifestState, Repository, Snapshot, Tag};
-use crate::registry::{Reference, Registry};
+use crate::registry::Reference;
 use crate::ui::Ui;
 
 /// Manifests that are asked about before an error counts for the whole registry.
@@ -26,13 +26,13 @@ enum Service {
 /// Lists the referrers of every manifest of the `wanted` repositories, those of referrers too, and reads them. Whether the
 /// registry lists any is asked once: Distribution does not, and clients put them into an index under a tag there.
 pub(super) async fn read_referrers(
-    registry: &Registry,
+    reader: &Reader<'_>,
     repositories: &mut Repositories,
     wanted: &dyn Fn(&Repository) -> bool,
     ui: &Ui,
 ) {
     let mut asked = BTreeSet::new();
-    let first = match probe(registry, repositories, wanted).await {
+    let first = match probe(reader, repositories, wanted).await {
         Service::Absent => return,
         Service::Serves(first) => first,
         Service::Unknown(why) => {
@@ -44,7 +44,7 @@ pub(super) async fn read_referrers(
         }
     };
     asked.extend(first.iter().map(|(named, _)| named.clone()));
-    take_in(registry, repositories, first).await;
+    take_in(reader, repositories, first).await;
     for depth in 0.. {
         let ahead = unasked(repositories, wanted, &asked);
         if ahead.is_empty() {
@@ -60,18 +60,18 @@ pub(super) async fn read_referrers(
         asked.extend(ahead.iter().cloned());
         let progress = ui.progress("Listing referrers", ahead.len());
         let listed = stream::iter(ahead)
-            .map(|named| list(registry, named))
+            .map(|named| list(reader, named))
             .buffer_unordered(AHEAD)
             .inspect(|_| progress.advance(1))
             .collect()
             .await;
-        take_in(registry, repositories, listed).await;
-        read_children(registry, repositories, ui).await;
+        take_in(reader, repositories, listed).await;
+        read_children(reader, repositories, ui).await;
     }
 }
 
 async fn probe(
-    registry: &Registry,
+    reader: &Reader<'_>,
     repositories: &Repositories,
     wanted: &dyn Fn(&Repository) -> bool,
 ) -> Service {
@@ -81,7 +81,7 @@ async fn probe(
     });
     let mut failed: Vec<Listed> = Vec::new();
     for (name, digest) in firsts.take(PROBES) {
-        match registry.referrers(&name, &digest).await {
+        match reader.registry.referrers(&name, &digest).await {
             Ok(None) => return Service::Absent,
             Ok(Some(referrers)) => {
                 failed.push(((name, digest), Ok(referrers)));
@@ -96,8 +96,8 @@ async fn probe(
     }
 }
 
-async fn list(registry: &Registry, (name, digest): Named) -> Listed {
-    let listed = match registry.referrers(&name, &digest).await {
+async fn list(reader: &Reader<'_>, (name, digest): Named) -> Listed {
+    let listed = match reader.registry.referrers(&name, &digest).await {
         Ok(Some(referrers)) => Ok(referrers),
         Ok(None) => {
             Err("the registry lists the referrers of other manifests, but not of this one".to_owned())
@@ -126,7 +126,7 @@ fn note(repositories: &mut Repositories, name: &Repository, digest: Digest, why:
 }
 
 /// A listing only says where to look: what a referrer refers to stands in itself.
-async fn take_in(registry: &Registry, repositories: &mut Repositories, listed: Vec<Listed>) {
+async fn take_in(reader: &Reader<'_>, repositories: &mut Repositories, listed: Vec<Listed>) {
     let mut found = BTreeSet::new();
     for ((name, digest), referrers) in listed {
         match referrers {
@@ -139,13 +139,13 @@ async fn take_in(registry: &Registry, repositories: &mut Repositories, listed: V
         None => false,
     });
     let unread: Vec<Named> = unread.collect();
-    read_manifests(registry, repositories, unread, ManifestState::Absent).await;
+    read_manifests(reader, repositories, unread, ManifestState::Absent).await;
 }
 
 /// Asks for the subjects of attachments that are in no repository, as far as tags lead. One that is there after all is
 /// read; one that could not be read is neither there nor absent, and its attachment stays.
 pub(super) async fn read_subjects(
-    registry: &Registry,
+    reader: &Reader<'_>,
     snapshot: &mut Snapshot,
     wanted: &dyn Fn(&Repository, &Tag) -> bool,
     ui: &Ui,
@@ -169,7 +169,7 @@ pub(super) async fn read_subjects(
     }
     let asked: Vec<_> = stream::iter(unseen)
         .map(|(name, digest)| async move {
-            let manifest = registry.manifest(&name, Reference::Digest(&digest)).await;
+            let manifest = reader.manifest(&name, Reference::Digest(&digest)).await;
             (name, digest, manifest)
         })
         .buffer_unordered(AHEAD)
@@ -187,5 +187,5 @@ pub(super) async fn read_subjects(
             Err(_) => {}
         }
     }
-    read_children(registry, &mut snapshot.repositories, ui).await;
+    read_children(reader, &mut snapshot.repositories, ui).await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Manifest, RegistryAddress, Repository, Tag, printable};
+use crate::model::{Digest, Manifest, MediaType, RegistryAddress, Repository, Tag, printable};
 use crate::plan::{Plan, RepositoryPlan};
 use crate::policy::{Removed as Why, Verdict};
 
@@ -43,7 +43,7 @@ pub(crate) struct Removed {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Saved {
     pub(super) digest: Digest,
-    pub(super) media_type: String,
+    pub(super) media_type: MediaType,
     #[serde(rename = "content", with = "content")]
     pub(super) raw: Arc<[u8]>,
     /// It only lost tags.
@@ -215,7 +215,7 @@ impl Removed {
 
 impl Saved {
     pub(super) fn parsed(&self) -> Option<Manifest> {
-        Manifest::parse(self.digest.clone(), &self.media_type, &self.raw).ok()
+        Manifest::parse(self.digest.clone(), self.media_type.as_str(), &self.raw).ok()
     }
 }
 

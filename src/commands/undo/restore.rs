@@ -121,7 +121,7 @@ impl Restoring<'_> {
         let registry = self.restorer.registry;
         let repository = &self.removed.repository;
         let put = registry
-            .put_manifest(repository, reference(&item.place), &manifest.media_type, &manifest.raw)
+            .put_manifest(repository, reference(&item.place), manifest.media_type.as_str(), &manifest.raw)
             .await;
         if let Err(error) = &put
             && !error.is_effect_unknown()

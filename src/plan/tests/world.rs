@@ -1,6 +1,7 @@
 //! Small registries that read like sentences. Manifests weigh 100 bytes, configs 60, layers 1000.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -119,7 +120,7 @@ impl World {
     pub(super) fn index(mut self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
         let children = children.iter().map(|child| descriptor(OCI_MANIFEST, child, 100)).collect();
         let manifest =
-            Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.to_owned(), children, ..bare(name) };
+            Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.into(), children, ..bare(name) };
         self.insert(repository, name, manifest);
         self.tag(repository, tag, name)
     }
@@ -216,7 +217,7 @@ impl World {
 fn bare(name: &str) -> Manifest {
     Manifest {
         digest: digest_of(name),
-        media_type: OCI_MANIFEST.to_owned(),
+        media_type: OCI_MANIFEST.into(),
         kind: ManifestKind::Image,
         config: None,
         layers: Vec::new(),
@@ -227,13 +228,12 @@ fn bare(name: &str) -> Manifest {
     }
 }
 
-fn descriptor(media_type: &str, name: &str, size: u64) -> Descriptor {
-    Descriptor {
-        media_type: media_type.to_owned(),
+fn descriptor(media_type: &str, name: &str, size: u64) -> Arc<Descriptor> {
+    Arc::new(Descriptor {
+        media_type: media_type.into(),
         digest: digest_of(name),
         size: ByteSize(size),
         platform: None,
-        annotations: BTreeMap::new(),
         is_foreign: false,
-    }
+    })
 }

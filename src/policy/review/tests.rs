@@ -16,7 +16,7 @@ fn snapshot(tags: &[&str]) -> Snapshot {
         let digest = Digest::of(tag.as_bytes());
         let manifest = Manifest {
             digest: digest.clone(),
-            media_type: OCI_MANIFEST.to_owned(),
+            media_type: OCI_MANIFEST.into(),
             kind: ManifestKind::Image,
             config: None,
             layers: Vec::new(),

@@ -12,7 +12,7 @@ async fn a_new_tag_is_one_request_with_four_accept_lines() {
     let expected = fake.image("app", "v1", CREATED, &["a", "b"]);
     let registry = connected(&fake).await;
     let manifest = registry.manifest(&repository("app"), &tag("v1")).await.unwrap().unwrap();
-    assert_eq!(manifest.digest.as_str(), expected);
+    assert_eq!(manifest.digest.to_string(), expected);
     assert_eq!(manifest.layers.len(), 2);
     let journal = fake.journal();
     assert_eq!(journal.len(), 1);
@@ -94,7 +94,7 @@ async fn schema1_is_read_with_the_digest_the_registry_gives() {
     fake.quirks(|quirks| quirks.wrong_digest = Some(given.clone()));
     let registry = connected(&fake).await;
     let manifest = registry.manifest(&repository("app"), &tag("old")).await.unwrap().unwrap();
-    assert_eq!((manifest.kind, manifest.digest.as_str()), (ManifestKind::Schema1, &*given));
+    assert_eq!((manifest.kind, manifest.digest.to_string()), (ManifestKind::Schema1, given));
 }
 
 #[tokio::test]
