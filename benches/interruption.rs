@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 
 use support::client::Client;
-use support::content::{Content, Image, Recipe, layer};
+use support::content::{Image, Recipe, layer};
 use support::engine::{docker_reads, docker_says, left_out};
 use support::environment::variable;
+use support::files::Files;
 use support::registry::{Registry, STORE};
 use support::tool::Tool;
 
@@ -26,8 +27,6 @@ const SIZES: [usize; 2] = [1_000, 10_000];
 const REPOSITORIES: usize = 10;
 /// One image of so many has lost its tag and its manifest's link.
 const GARBAGE: usize = 5;
-/// Long ago: no push is under way.
-const WRITTEN: u64 = 1_700_000_000;
 const COLLECT: &str = "registry garbage-collect /etc/docker/registry/config.yml";
 
 fn main() {
@@ -150,73 +149,29 @@ impl Store {
         for number in 0..size {
             let seed = format!("interruption {number}");
             let image = Recipe::new(&seed).layer(&base).layer(&layer(&seed, 100)).build();
-            let repository = format!("repositories/team/app-{}", number % REPOSITORIES);
+            let repository = format!("team/app-{}", number % REPOSITORIES);
             // Every repository has a share of both.
             if number / REPOSITORIES % GARBAGE == GARBAGE - 1 {
-                garbage.image(&repository, &image);
+                contents(&mut garbage, &repository, &image);
             } else {
-                kept.image(&repository, &image);
-                kept.tag(&repository, &format!("v{number}"), &image);
+                contents(&mut kept, &repository, &image);
+                kept.tag(&repository, &format!("v{number}"), &image.manifest);
             }
         }
         Self { kept: kept.archive(), garbage: garbage.archive() }
     }
 }
 
+/// Everything but what makes it an image of the repository: the blobs and the links to its layers.
+fn contents(files: &mut Files<Vec<u8>>, repository: &str, image: &Image) {
+    // The base is there once.
+    for blob in image.layers[1..].iter().chain([&image.config, &image.manifest]) {
+        files.blob(blob);
+    }
+    files.layer_links(repository, image);
+}
+
 fn load(registry: &Registry, archive: &[u8]) {
     let unpack = format!("mkdir -p {STORE} && tar x -C {STORE}");
     docker_reads(["exec", "--interactive", &registry.name, "sh", "-c", &unpack], archive).success();
-}
-
-struct Files(tar::Builder<Vec<u8>>);
-
-impl Default for Files {
-    fn default() -> Self {
-        Self(tar::Builder::new(Vec::new()))
-    }
-}
-
-impl Files {
-    fn file(&mut self, path: &str, bytes: &[u8]) {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(WRITTEN);
-        self.0.append_data(&mut header, path, bytes).expect("a tar in memory");
-    }
-
-    fn blob(&mut self, content: &Content) {
-        let hex = hex_of(content);
-        self.file(&format!("blobs/sha256/{}/{hex}/data", &hex[..2]), &content.bytes);
-    }
-
-    fn link(&mut self, folder: &str, content: &Content) {
-        self.file(&format!("{folder}/sha256/{}/link", hex_of(content)), content.digest.as_bytes());
-    }
-
-    /// Everything but what makes it an image of the repository: the blobs and the links to its layers.
-    fn image(&mut self, repository: &str, image: &Image) {
-        // The base is there once.
-        for blob in image.layers[1..].iter().chain([&image.config, &image.manifest]) {
-            self.blob(blob);
-        }
-        for blob in image.layers.iter().chain([&image.config]) {
-            self.link(&format!("{repository}/_layers"), blob);
-        }
-    }
-
-    fn tag(&mut self, repository: &str, tag: &str, image: &Image) {
-        let manifests = format!("{repository}/_manifests");
-        self.link(&format!("{manifests}/revisions"), &image.manifest);
-        self.link(&format!("{manifests}/tags/{tag}/index"), &image.manifest);
-        self.file(&format!("{manifests}/tags/{tag}/current/link"), image.manifest.digest.as_bytes());
-    }
-
-    fn archive(self) -> Vec<u8> {
-        self.0.into_inner().expect("a tar in memory")
-    }
-}
-
-fn hex_of(content: &Content) -> &str {
-    content.digest.trim_start_matches("sha256:")
 }

@@ -8,17 +8,20 @@
 #[path = "../tests/e2e/support/mod.rs"]
 mod support;
 
+#[expect(dead_code, reason = "another bench reads what was answered")]
+mod measure;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::thread;
+use std::time::Duration;
 
+use measure::measure;
 use support::access::Access;
 use support::client::Client;
 use support::content::{DOCKER_MANIFEST, Image, Recipe, layer};
 use support::engine::left_out;
 use support::registry::Registry;
-use support::tool::{Running, Tool};
 
 const VERSIONS: usize = 200;
 const ALIASES: usize = 5;
@@ -109,32 +112,6 @@ fn version(number: usize, base: &support::content::Content) -> Image {
         .layer(base)
         .layer(&layer(&format!("job {number}"), 10_000))
         .build()
-}
-
-struct Measured {
-    seconds: f64,
-    peak_kib: f64,
-}
-
-fn measure(arguments: &[&str]) -> Measured {
-    let begin = Instant::now();
-    let tool = Tool::standalone();
-    let mut run = tool.start(arguments);
-    let mut peak_kib = 0.0;
-    while !run.has_ended() {
-        peak_kib = peak_memory(&run).unwrap_or(peak_kib);
-        thread::sleep(Duration::from_millis(2));
-    }
-    let seconds = begin.elapsed().as_secs_f64();
-    run.wait().success();
-    Measured { seconds, peak_kib }
-}
-
-/// The kernel's own high-water mark; only Linux keeps one that can be read from outside.
-fn peak_memory(run: &Running<'_>) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", run.child.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Requests per second for one manifest over 16 connections, as this server and this machine do them.

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod execute;
 mod glob;
+mod integrity;
 mod leftovers;
 mod model;
 mod outcome;

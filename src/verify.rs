@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 
+use crate::engine::path_of;
+use crate::integrity::{self, Container, Findings, PUSH_AGAIN, tags_needing};
 use crate::model::{
     ByteSize, Digest, Holdings, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
     TagState,
 };
 use crate::outcome::{Problem, Verified};
 use crate::registry::{Reference, Registry};
+use crate::site::Site;
 use crate::snapshot::{self, Scope, Wanted};
 use crate::ui::Ui;
 
@@ -19,25 +22,43 @@ mod contents;
 pub(crate) use contents::Source;
 
 const AHEAD: usize = 64;
-const PUSH_AGAIN: &str = "push the image again";
 
-/// Checks what `snapshot` found, and asks for every blob it needs; with a source for its content as well.
+/// Checks what `snapshot` found, and every blob it needs: by its file where the store was read, else each is asked for.
+/// With a source for contents they are hashed as well.
 pub(crate) async fn check(
     registry: &Registry,
     snapshot: &Snapshot,
+    site: Option<&Site>,
     source: Option<&Source<'_>>,
     ui: &Ui,
 ) -> Verified {
     let holdings = Holdings::of(snapshot);
     let mut problems = unread(snapshot);
-    let broken = broken_blobs(registry, &holdings, ui).await;
-    problems.extend(broken.iter().map(|broken| broken.problem(snapshot)));
-    let Some(source) = source else {
-        return finish(&holdings, problems, Vec::new());
+    let found = match (&snapshot.store, site.and_then(|site| Some((site, site.root()?)))) {
+        (Some(store), Some((site, root))) => {
+            let file = |digest: &Digest| path_of(root, digest);
+            integrity::check(snapshot, store, &Container { name: &site.container.name, file: &file })
+        }
+        _ => ask_for_blobs(registry, snapshot, &holdings, ui).await,
     };
-    let contents = contents::check(registry, snapshot, &holdings, &broken, source, ui).await;
+    problems.extend(found.problems);
+    let mut notes = found.notes;
+    let Some(source) = source else {
+        return finish(&holdings, problems, notes);
+    };
+    let contents = contents::check(registry, snapshot, &holdings, &found.broken, source, ui).await;
     problems.extend(contents.problems);
-    Verified { hashed: Some(contents.hashed), ..finish(&holdings, problems, contents.notes) }
+    notes.extend(contents.notes);
+    Verified { hashed: Some(contents.hashed), ..finish(&holdings, problems, notes) }
+}
+
+async fn ask_for_blobs(registry: &Registry, snapshot: &Snapshot, holdings: &Holdings, ui: &Ui) -> Findings {
+    let broken = broken_blobs(registry, holdings, ui).await;
+    Findings {
+        problems: broken.iter().map(|broken| broken.problem(snapshot)).collect(),
+        broken: broken.iter().map(|broken| (broken.repository.clone(), broken.digest.clone())).collect(),
+        notes: Vec::new(),
+    }
 }
 
 /// Reads the registry again and compares it with what was to be kept.
@@ -138,24 +159,10 @@ fn unread(snapshot: &Snapshot) -> Vec<Problem> {
 fn lost(repository: &Repository, view: &RepositoryView, digest: &Digest, what: &str) -> Problem {
     Problem {
         repository: repository.clone(),
-        tags: tags_needing(view, digest),
+        tags: tags_needing(view, [digest]).remove(digest).unwrap_or_default(),
         what: format!("`{repository}`: {what}"),
         mend: PUSH_AGAIN.to_owned(),
     }
-}
-
-/// The tags that reach a manifest or blob.
-fn tags_needing(view: &RepositoryView, digest: &Digest) -> Vec<Tag> {
-    let needs = |root: &Digest| {
-        view.reachable([root]).into_iter().any(|reached| {
-            reached == digest
-                || view
-                    .manifest(reached)
-                    .is_some_and(|manifest| manifest.blobs().any(|blob| blob.digest == *digest))
-        })
-    };
-    let tags = view.tags.iter().filter(|(_, state)| matches!(state, TagState::At(at) if needs(at)));
-    tags.map(|(tag, _)| tag.clone()).collect()
 }
 
 /// Kept manifests that the second reading did not come across are asked for by their digest.

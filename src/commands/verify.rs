@@ -44,7 +44,7 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
                 Place::Here(site) => Source::Store(site),
                 Place::Elsewhere(why) => Source::Download(why.clone()),
             });
-            anyhow::Ok(verify::check(&registry, &snapshot, source.as_ref(), &session.ui).await)
+            anyhow::Ok(verify::check(&registry, &snapshot, None, source.as_ref(), &session.ui).await)
         })
         .await?;
     let exit_code = if verified.problems.is_empty() { 0 } else { DIFFERS };

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{Broken, lost};
+use super::lost;
 use crate::engine::path_of;
+use crate::integrity::Container;
 use crate::model::{ByteSize, Digest, Holdings, Repository, RepositoryView, Snapshot};
 use crate::outcome::{Amount, Hashed, Problem};
 use crate::registry::Registry;
@@ -49,7 +50,7 @@ pub(super) async fn check(
     registry: &Registry,
     snapshot: &Snapshot,
     holdings: &Holdings,
-    broken: &[Broken<'_>],
+    broken: &BTreeSet<(Repository, Digest)>,
     source: &Source<'_>,
     ui: &Ui,
 ) -> Contents {
@@ -88,13 +89,13 @@ pub(super) async fn check(
     contents
 }
 
-fn wanted<'a>(holdings: &'a Holdings, broken: &[Broken<'_>]) -> (AllWanted<'a>, Contents) {
-    let broken: BTreeSet<(&Repository, &Digest)> =
-        broken.iter().map(|broken| (broken.repository, broken.digest)).collect();
+fn wanted<'a>(holdings: &'a Holdings, broken: &BTreeSet<(Repository, Digest)>) -> (AllWanted<'a>, Contents) {
     let mut wanted = AllWanted::new();
     let mut contents = Contents::default();
     for (repository, blobs) in &holdings.blobs {
-        for (digest, size) in blobs.iter().filter(|(digest, _)| !broken.contains(&(repository, digest))) {
+        for (digest, size) in
+            blobs.iter().filter(|(digest, _)| !broken.contains(&(repository.clone(), (*digest).clone())))
+        {
             if digest.is_checkable() {
                 let blob = wanted.entry(digest).or_insert(Wanted { size: *size, repositories: Vec::new() });
                 blob.repositories.push(repository);
@@ -138,10 +139,10 @@ async fn in_store(
     for (digest, found) in differing {
         let length = site.engine.length_in_store(&site.container, root, &digest).await;
         let expected = wanted.get(&digest).map_or(ByteSize(0), |blob| blob.size);
-        let (name, path) = (&site.container.name, path_of(root, &digest));
+        let container = Container { name: &site.container.name, file: &|digest| path_of(root, digest) };
         wrong.push(Wrong {
             what: differs(&digest, expected, &found, length),
-            mend: format!("`docker exec {name} rm {path}` and `docker restart {name}`, {THEN_PUSH}"),
+            mend: container.replace(&digest),
             digest,
         });
     }

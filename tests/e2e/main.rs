@@ -5,6 +5,7 @@
 
 mod again;
 mod credentials;
+mod damage;
 mod deep;
 mod docker;
 mod harness;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that decides or words: no I/O, no clock, no printing.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "model",
     "age",
     "glob",
@@ -17,6 +17,7 @@ const PURE: [&str; 12] = [
     "protect",
     "report",
     "certificate",
+    "integrity",
     "undo",
     "leftovers",
 ];

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod content;
 pub(crate) mod engine;
 pub(crate) mod environment;
+pub(crate) mod files;
 pub(crate) mod network;
 pub(crate) mod redis;
 pub(crate) mod registry;
