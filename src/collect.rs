@@ -1,7 +1,7 @@
 //! Collects the garbage: the collector runs dry first, and only what its output certifies is swept. Then the registry
 //! is awaited, so that the run ends with a registry that answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use crate::certificate::{self, Agreement, Certified, CollectorRun, Demand};
 use crate::engine::{Manner, Mode, Opening, Quiet, Restored, Window, path_of};
 use crate::error::{self, Failure, Kind};
 use crate::leftovers::{self, Counts};
-use crate::model::{Digest, Holdings};
+use crate::model::{ByteSize, Digest, Holdings, StoredFile};
 use crate::outcome::{Collected, Collection, Service, Tidied};
 use crate::site::Site;
 use crate::ui::Ui;
@@ -32,6 +32,8 @@ pub(crate) struct Task<'a> {
     pub(crate) dead: &'a BTreeSet<Digest>,
     pub(crate) quiet: Quiet<'a>,
     pub(crate) uploads_older_than: Age,
+    /// The files of blobs, where they were seen.
+    pub(crate) files: Option<&'a BTreeMap<Digest, StoredFile>>,
 }
 
 /// What the dry run and the sweep said.
@@ -261,10 +263,16 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
         Some(sweep) => eligible.union(sweep.output.eligible()).cloned().collect(),
         None => BTreeSet::new(),
     };
+    let content = task.files.map(|files| {
+        let blobs: ByteSize =
+            removed.iter().filter_map(|digest| files.get(digest)).map(|file| file.size).sum();
+        ByteSize(blobs.0 + swept.tidied.counts.bytes.0)
+    });
     Ok(Collected {
         container: task.site.container.name.clone(),
         mode: task.manner.name(),
         marked,
+        content,
         swept: removed,
         beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,

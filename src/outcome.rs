@@ -55,6 +55,11 @@ impl Outcome {
         self.fates().any(|fate| matches!(fate, Fate::Failed(_)))
     }
 
+    /// Whether every step was done.
+    pub(crate) fn is_done(&self) -> bool {
+        self.fates().all(|fate| *fate == Fate::Done)
+    }
+
     pub(crate) fn has_vanished(&self) -> bool {
         self.repositories.values().any(|repository| !repository.vanished.is_empty())
     }
@@ -128,7 +133,9 @@ pub(crate) struct Collected {
     /// What differs between the certificate and the sweep.
     pub(crate) remarks: Vec<String>,
     pub(crate) tidied: Box<Tidied>,
-    /// Size of the store, where it could be measured.
+    /// Of the blobs that went and the uploads, where their files were seen before.
+    pub(crate) content: Option<ByteSize>,
+    /// Size of the store on the disk, where it could be measured.
     pub(crate) before: Option<ByteSize>,
     pub(crate) after: Option<ByteSize>,
     pub(crate) service: Service,

@@ -4,17 +4,18 @@
 //! they mean: a manifest goes when no kept tag reaches it; a tag whose manifest stays is taken off it alone; the
 //! children of a removed index go unless something kept needs them. Every plan is checked again by `audit`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::age::Age;
 use crate::error::Failure;
 use crate::model::{
     ByteSize, Digest, Holdings, MediaType, RegistryAddress, Repository, RepositoryState, RepositoryView,
-    Snapshot, Tag, TagState,
+    Snapshot, StoreView, Tag, TagState,
 };
-use crate::policy::{Policy, Verdict};
+use crate::policy::{MinAge, Policy, Verdict};
 
 use crate::reference::Reference;
 
@@ -22,6 +23,7 @@ mod audit;
 mod decided;
 mod graph;
 pub(crate) mod limit;
+mod loose;
 mod named;
 mod orphans;
 pub(crate) mod placeholder;
@@ -31,6 +33,7 @@ mod stranded;
 mod tests;
 
 use decided::{Decided, decide};
+pub(crate) use space::Estimate;
 
 /// What a command asks for.
 #[derive(Debug, Clone)]
@@ -51,9 +54,10 @@ pub(crate) struct Plan {
     pub(crate) unreadable: Vec<(Repository, String)>,
     /// What must be whole afterwards.
     pub(crate) kept: Holdings,
-    /// Bytes that no manifest which was read needs any more, each blob counted once. Untagged manifests, which HTTP does
-    /// not show, may need some of them.
-    pub(crate) freed: ByteSize,
+    /// What a collection gives back afterwards.
+    pub(crate) estimate: Estimate,
+    /// The least age of a manifest without a tag that goes; `None`: none goes.
+    pub(crate) untagged: Option<MinAge>,
     /// Why nothing may be collected: what could not be read might need what looks like garbage.
     pub(crate) blockers: Vec<String>,
     /// Keeps any other module from building one.
@@ -71,6 +75,10 @@ pub(crate) struct RepositoryPlan {
     pub(crate) ranks: Vec<Vec<Step>>,
     /// Bytes that come back from this repository alone: what no kept manifest of the snapshot needs.
     pub(crate) freed: ByteSize,
+    /// How many manifests without a tag stay for themselves, by reason.
+    pub(crate) spared: BTreeMap<String, usize>,
+    /// Whether all of its manifests were seen: what is there beside them came later.
+    pub(crate) is_seen_whole: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -109,6 +117,10 @@ pub(crate) enum Why {
     PartOf(Digest),
     /// It refers to this manifest, which goes.
     GoesWith(Digest),
+    /// No tag leads to it, and nothing that stays needs it; what it is about is gone, or goes.
+    Unneeded {
+        about: Option<Digest>,
+    },
 }
 
 /// One change to the registry, with what must still be true when it is made.
@@ -141,7 +153,7 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
         }
     }
     space::count(snapshot, &mut repositories);
-    let plan = assemble(snapshot, repositories, unreadable);
+    let plan = assemble(snapshot, request, repositories, unreadable);
     audit::check(&plan, snapshot).map_err(|faults| {
         Failure::refused(format!("the plan failed its own check, so nothing was done: {}", faults.join("; ")))
             .hint("this is a defect of this tool: please report it with the output of `docker registry ls --format json`")
@@ -151,6 +163,7 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
 
 fn assemble(
     snapshot: &Snapshot,
+    request: &Request,
     repositories: Vec<RepositoryPlan>,
     unreadable: Vec<(Repository, String)>,
 ) -> Plan {
@@ -163,7 +176,11 @@ fn assemble(
     let blockers = snapshot.unread(|repository, tag| going.tag(repository, tag));
     Plan {
         registry: snapshot.registry.clone(),
-        freed: space::freed(snapshot, &repositories),
+        estimate: space::estimate(snapshot, &repositories),
+        untagged: match request {
+            Request::Prune(policy) => snapshot.store.as_ref().map(|_| policy.guards.min_age),
+            Request::Remove(_) | Request::Collect => None,
+        },
         kept,
         unreadable,
         blockers,
@@ -207,11 +224,11 @@ fn plan_repository(
     decided: Decided,
     now: Timestamp,
 ) -> Result<RepositoryPlan, Failure> {
-    let kept = graph::kept(view, &decided.verdicts, &decided.named);
+    let kept = graph::kept(view, &decided);
     if let Some(digest) = decided.named.iter().find(|digest| kept.contains(digest)) {
         return Err(named::needed(view, repository, digest, &decided.verdicts));
     }
-    let doomed = graph::doomed(view, &decided.verdicts, &decided.named, &kept);
+    let doomed = graph::doomed(view, &decided, &kept);
     let mut ranks = Vec::new();
     let lone: Vec<(Tag, Option<Digest>)> = decided
         .verdicts
@@ -275,6 +292,11 @@ fn plan_repository(
         untagged,
         ranks,
         freed: ByteSize(0),
+        spared: decided.loose.spared,
+        is_seen_whole: snapshot
+            .store
+            .as_ref()
+            .is_some_and(|store| store.repositories.contains_key(repository)),
     })
 }
 
@@ -334,6 +356,16 @@ impl Plan {
     pub(crate) fn removed_manifest_count(&self) -> usize {
         self.repositories.iter().map(|plan| plan.manifests.len()).sum()
     }
+
+    /// Of the manifests that go: those that no tag led to.
+    pub(crate) fn removed_untagged_count(&self) -> usize {
+        self.repositories.iter().map(|plan| plan.removed_untagged().count()).sum()
+    }
+
+    /// Counts the uploads that a collection takes along.
+    pub(crate) fn count_uploads(&mut self, store: &StoreView, older_than: Age) {
+        self.estimate.uploads = space::stale_uploads(store, older_than);
+    }
 }
 
 impl RepositoryPlan {
@@ -343,6 +375,11 @@ impl RepositoryPlan {
 
     pub(crate) fn kept_tags(&self) -> impl Iterator<Item = &TagDecision> {
         self.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Keep(_)))
+    }
+
+    /// The manifests that go although no tag was on anything that led to them.
+    pub(crate) fn removed_untagged(&self) -> impl Iterator<Item = &ManifestRemoval> {
+        self.manifests.iter().filter(|removal| matches!(removal.why, Why::Unneeded { .. }))
     }
 
     /// The digests whose content nothing in this repository needs any more.

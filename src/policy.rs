@@ -22,6 +22,7 @@ mod guard;
 mod orphan;
 pub(crate) mod review;
 mod rule;
+mod untagged;
 mod verdict;
 mod version;
 
@@ -124,12 +125,17 @@ impl Policy {
         tag: &Tag,
         digest: &Digest,
     ) -> Option<Protection> {
-        self.protected.holds(registry, repository, tag, digest).or_else(|| {
-            view.reachable([digest]).into_iter().find_map(|reached| {
-                let config = view.manifest(reached).and_then(|manifest| manifest.config.as_ref());
-                let by_config = || self.protected.holds_digest(&config?.digest);
-                self.protected.holds_digest(reached).or_else(by_config)
-            })
+        self.protected
+            .holds(registry, repository, tag, digest)
+            .or_else(|| self.protection_by_digest(view, digest))
+    }
+
+    /// Who needs the manifest, or anything that it consists of, whatever its name.
+    fn protection_by_digest(&self, view: &RepositoryView, digest: &Digest) -> Option<Protection> {
+        view.reachable([digest]).into_iter().find_map(|reached| {
+            let config = view.manifest(reached).and_then(|manifest| manifest.config.as_ref());
+            let by_config = || self.protected.holds_digest(&config?.digest);
+            self.protected.holds_digest(reached).or_else(by_config)
         })
     }
 

@@ -127,6 +127,12 @@ impl Protected {
         by_name().or_else(|| self.holds_digest(digest)).or_else(by_pattern).or_else(by_other_name)
     }
 
+    /// What protects all of a repository, tagged or not.
+    pub(crate) fn holds_repository(&self, repository: &Repository) -> Option<Protection> {
+        let pattern = self.patterns.iter().find(|pattern| pattern.covers_whole(repository))?;
+        Some(Protection::Pattern(pattern.text().to_owned()))
+    }
+
     /// What protects a manifest, with or without a tag, whatever its name: a container may run what its tag has left.
     pub(crate) fn holds_digest(&self, digest: &Digest) -> Option<Protection> {
         self.digests.get(digest).cloned()

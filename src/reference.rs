@@ -40,6 +40,11 @@ impl Pattern {
         self.covers_repository(repository) && self.tag.as_ref().is_none_or(|glob| glob.is_match(tag.as_str()))
     }
 
+    /// Whether it is about the repository as a whole, not about some of its tags.
+    pub(crate) fn covers_whole(&self, repository: &Repository) -> bool {
+        self.tag.is_none() && self.covers_repository(repository)
+    }
+
     /// The one repository this names, when it is no glob: it can be read without listing the registry.
     pub(crate) fn literal_repository(&self) -> Option<Repository> {
         self.repository.as_ref().and_then(|glob| glob.as_str().parse().ok())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::ByteSize;
 use crate::outcome::{Collected, Collection, Fate, Hashed, Outcome, Tidied, Verified};
+use crate::plan::Estimate;
 
 pub(crate) mod explain;
 pub(crate) mod json;
@@ -24,8 +25,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) run: Option<&'a str>,
     pub(crate) collection: &'a Collection,
     pub(crate) verified: Option<&'a Verified>,
-    /// What the plan would free.
-    pub(crate) freed: ByteSize,
+    /// What was to come back.
+    pub(crate) estimate: Estimate,
 }
 
 /// What was done.
@@ -36,10 +37,12 @@ pub(crate) fn ended(ended: &Ended) -> String {
     }
     match ended.collection {
         Collection::NotAsked if ended.outcome.is_some_and(Outcome::has_done_anything) => {
+            let all_done = ended.outcome.is_some_and(Outcome::is_done);
             let _ = writeln!(
                 text,
-                "Up to {} come back with the next garbage collection: docker registry gc",
-                ended.freed
+                "{}{} come back with the next garbage collection: docker registry gc",
+                if ended.estimate.is_exact && all_done { "" } else { "Up to " },
+                ended.estimate.blobs()
             );
         }
         Collection::NotAsked | Collection::Failed(_) => {}
@@ -58,6 +61,7 @@ pub(crate) fn ended(ended: &Ended) -> String {
         text.push_str(&verification(verified));
     }
     if let Collection::Done(_) | Collection::NothingToCollect = ended.collection {
+        text.push_str(&compared(ended));
         let _ = writeln!(text, "Total reclaimed space: {}", reclaimed(ended.collection));
     }
     text
@@ -74,9 +78,26 @@ pub(crate) fn way_back(ended: &Ended) -> Option<String> {
     }
 }
 
-/// Bytes that came back: as measured on the store, never estimated.
+/// The estimate and what came of it, to the byte.
+fn compared(ended: &Ended) -> String {
+    match (ended.estimate, ended.collection) {
+        (estimate, Collection::Done(Collected { content: Some(content), .. })) if estimate.is_exact => {
+            let (estimated, content) = (estimate.total().0, content.0);
+            if estimated == content {
+                format!("Came back: {content} bytes, as estimated\n")
+            } else {
+                format!("Came back: {content} bytes; {estimated} were estimated\n")
+            }
+        }
+        _ => String::new(),
+    }
+}
+
+/// Bytes that came back: the content that was removed or, where its files were not seen before, the difference on the disk;
+/// never an estimate.
 pub(crate) fn reclaimed(collection: &Collection) -> Shown {
     match collection {
+        Collection::Done(Collected { content: Some(content), .. }) => Shown::Bytes(*content),
         Collection::Done(Collected { before: Some(before), after: Some(after), .. }) => {
             Shown::Bytes(before.saturating_sub(*after))
         }

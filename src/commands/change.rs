@@ -1,6 +1,6 @@
 //! `prune`, `rm` and `gc`: one flow. Read, plan, show, ask, save, delete, collect, verify, report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use crate::confirm::{self, Approved};
 use crate::engine::{Manner, Quiet, Usage};
 use crate::error::Failure;
 use crate::execute::execute;
-use crate::model::{ByteSize, Digest, Holdings, RegistryAddress, Repository, Snapshot};
+use crate::model::{Digest, Holdings, RegistryAddress, Repository, Snapshot, StoredFile};
 use crate::outcome::{Collection, Outcome};
-use crate::plan::{Plan, RepositoryPlan, Request};
+use crate::plan::{Estimate, Plan, RepositoryPlan, Request};
 use crate::policy::review;
 use crate::record::{self, Run};
 use crate::reference::{Pattern, Target};
@@ -71,7 +71,9 @@ struct Deleted {
 struct Planned {
     document: Value,
     kept: Holdings,
-    freed: ByteSize,
+    estimate: Estimate,
+    /// The files of blobs, where they were seen.
+    files: Option<BTreeMap<Digest, StoredFile>>,
     blockers: Vec<String>,
     dead: BTreeSet<Digest>,
     has_steps: bool,
@@ -95,19 +97,24 @@ impl Change {
             session.unless_cancelled(self.read(session, &registry)).await?
         };
         let place = self.certain(session, place, &snapshot).await?;
-        // Without rules that remove tags only orphans go, and whether there are any is known now.
-        let usage = if usage.is_none() && snapshot.has_absent_subjects() {
+        // Without rules that remove tags only orphans and manifests without a tag go, and whether there can be any is known
+        // now.
+        let usage = if usage.is_none() && self.may_remove_garbage(&snapshot) {
             Some(self.images_in_use(session).await)
         } else {
             usage
         };
         self.protect(session, usage)?;
         session.unless_cancelled(self.date(session, &registry, &place, &mut snapshot)).await?;
-        let plan = self.plan(session, &registry, &place, &mut snapshot).await?;
+        let mut plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);
         }
         self.remark(session, &snapshot);
+        if let (Some(store), true) = (&snapshot.store, self.takes_uploads(&place)) {
+            plan.count_uploads(store, self.window.uploads_older_than);
+        }
+        let files = snapshot.store.take().map(|store| store.blobs);
         drop(snapshot);
         self.show(session, &plan);
         let exceeded = session.unless_cancelled(self.exceeded(&registry, &plan)).await?;
@@ -125,7 +132,7 @@ impl Change {
         } else if !self.has_garbage(session, &place, &plan).await? {
             return Ok(self.nothing_to_do(session, &plan, &place));
         }
-        let planned = Planned::of(&plan);
+        let planned = Planned { files, ..Planned::of(&plan) };
         let warning = report::warning(&plan, &self.then(&place));
         let approval = confirm::approve(plan, &warning, session.consent(&self.flags), &session.ui);
         let Some(approved) = session.unless_cancelled(approval).await? else {
@@ -151,6 +158,11 @@ impl Change {
             Request::Prune(policy) if policy.removes_tags() => Some(self.images_in_use(session).await),
             _ => None,
         }
+    }
+
+    fn may_remove_garbage(&self, snapshot: &Snapshot) -> bool {
+        matches!(self.request, Request::Prune(_))
+            && (snapshot.has_absent_subjects() || snapshot.store.is_some())
     }
 
     async fn images_in_use(&self, session: &Session) -> anyhow::Result<Usage> {
@@ -296,6 +308,7 @@ impl Change {
             dead: &planned.dead,
             quiet: self.quiet(session),
             uploads_older_than: self.window.uploads_older_than,
+            files: planned.files.as_ref(),
         }
     }
 
@@ -303,6 +316,13 @@ impl Change {
         let now = session.settings.now;
         let wait = self.window.wait.map(|age| now.duration_since(age.before(now)).unsigned_abs());
         Quiet::new(wait, &session.ui)
+    }
+
+    /// Whether uploads that nobody goes on with are removed too: not while the registry serves.
+    fn takes_uploads(&self, place: &Place) -> bool {
+        self.collects == Collects::Yes
+            && matches!(place, Place::Here(_))
+            && self.window.gc_mode != GcMode::Live
     }
 
     fn manner(&self) -> Manner {
@@ -354,7 +374,8 @@ impl Planned {
         Self {
             document: report::json::plan(plan),
             kept: plan.kept.clone(),
-            freed: plan.freed,
+            estimate: plan.estimate,
+            files: None,
             blockers: plan.blockers.clone(),
             dead,
             has_steps: plan.has_steps(),

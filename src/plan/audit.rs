@@ -10,6 +10,8 @@ use crate::policy::{Removed, Verdict};
 
 use super::{Plan, RepositoryPlan, Step, Why};
 
+mod untagged;
+
 /// Every fault of the plan, in words; none means that it may run.
 pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>> {
     let mut faults = Vec::new();
@@ -21,7 +23,9 @@ pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<String>>
             Some(RepositoryState::Read(view)) => {
                 let name = &repository.repository;
                 faults.extend(
-                    check_repository(repository, view).into_iter().map(|fault| format!("`{name}`: {fault}")),
+                    check_repository(plan, repository, snapshot, view)
+                        .into_iter()
+                        .map(|fault| format!("`{name}`: {fault}")),
                 );
                 faults.extend(
                     check_kept(plan, repository, view).into_iter().map(|fault| format!("`{name}`: {fault}")),
@@ -43,7 +47,12 @@ struct Effects<'a> {
     gone_tags: BTreeSet<&'a Tag>,
 }
 
-fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
+fn check_repository(
+    whole: &Plan,
+    plan: &RepositoryPlan,
+    snapshot: &Snapshot,
+    view: &RepositoryView,
+) -> Vec<String> {
     let mut faults = Vec::new();
     let mut effects = Effects::default();
     let mut tags = TagsAt::new();
@@ -84,6 +93,7 @@ fn check_repository(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String>
     faults.extend(check_tags(plan, view, &effects));
     faults.extend(check_referrers(plan, view, &effects));
     faults.extend(check_order(plan, view));
+    faults.extend(untagged::check(whole, plan, snapshot, view, &effects));
     faults
 }
 

@@ -1,17 +1,21 @@
-//! The verdict on every tag of a repository, whatever gives it: rules, names, an interrupted run, orphans.
+//! The verdict on every tag of a repository, whatever gives it: rules, names, an interrupted run, orphans; and what may
+//! go that no tag leads to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::loose::Loose;
 use super::{Request, graph, named, orphans, placeholder, stranded};
 use crate::model::{Digest, Repository, RepositoryView, Snapshot, Tag, TagState};
 use crate::policy::{Kept, Removed, Verdict};
 
-/// The verdict on each tag, and the digests that were named themselves.
+/// The verdict on each tag, the digests that were named themselves, and the manifests without a tag.
+#[derive(Default)]
 pub(super) struct Decided {
     pub(super) verdicts: BTreeMap<Tag, Verdict>,
     pub(super) named: BTreeSet<Digest>,
+    pub(super) loose: Loose,
 }
 
 pub(super) fn decide(
@@ -29,7 +33,7 @@ pub(super) fn decide(
             }
             _ => Decided {
                 verdicts: policy.judge(&snapshot.registry, repository, view, now),
-                named: BTreeSet::new(),
+                ..Decided::default()
             },
         },
         Request::Remove(references) => named::judge(references, repository, view),
@@ -51,6 +55,9 @@ pub(super) fn decide(
     if let (Request::Prune(policy), Some(subjects)) = (request, subjects) {
         subjects.judge(policy, repository, view, &mut decided.verdicts, now);
     }
+    if let Request::Prune(policy) = request {
+        decided.loose = Loose::of(snapshot, policy, repository, view, now);
+    }
     stranded::follow(snapshot.flaw, view, &mut decided);
     decided
 }
@@ -58,6 +65,6 @@ pub(super) fn decide(
 impl Decided {
     fn keeping_all(view: &RepositoryView, why: &Kept) -> Self {
         let verdicts = view.tags.keys().map(|tag| (tag.clone(), Verdict::Keep(why.clone()))).collect();
-        Self { verdicts, named: BTreeSet::new() }
+        Self { verdicts, ..Self::default() }
     }
 }

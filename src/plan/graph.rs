@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Digest, Manifest, ManifestKind, ManifestState, RepositoryView, Tag, TagState};
 use crate::policy::{Kept, Removed, Verdict};
 
-use super::Why;
+use super::{Decided, Why};
 
 /// A manifest that goes; whatever refers to others has a lower rank than they: no index is left without its parts, and
 /// no referrer without its subject.
@@ -66,7 +66,8 @@ fn with_referrers<'a>(
     let mut ahead: Vec<&Digest> = roots.into_iter().collect();
     while let Some(digest) = ahead.pop() {
         if reached.insert(digest) {
-            let children = view.manifest(digest).into_iter().flat_map(Manifest::child_manifests);
+            // Whatever an index calls its parts: some of them may be manifests all the same.
+            let children = view.manifest(digest).into_iter().flat_map(|manifest| &manifest.children);
             ahead.extend(children.map(|child| &child.digest));
             let about = referrers.get(digest).into_iter().flatten().copied();
             ahead.extend(about.filter(|referrer| !spared.contains(*referrer)));
@@ -76,15 +77,11 @@ fn with_referrers<'a>(
 }
 
 /// Every digest that must stay: what kept tags reach through indexes, the subjects of what they reach, and what refers to
-/// any of it. An attached signature holds what it consists of, but not its subject: it is the subject that decides about
-/// both. What a person named is not held by being about something that stays.
-pub(super) fn kept<'a>(
-    view: &'a RepositoryView,
-    verdicts: &BTreeMap<Tag, Verdict>,
-    named: &BTreeSet<Digest>,
-) -> BTreeSet<&'a Digest> {
+/// any of it. An attached signature holds what it consists of, but not the subject that its tag names: it is the subject
+/// that decides about both. What a person named is not held by being about something that stays.
+pub(super) fn kept<'a>(view: &'a RepositoryView, decided: &Decided) -> BTreeSet<&'a Digest> {
     let kept_at = |attached: bool| {
-        view.tags.iter().filter_map(move |(tag, state)| match (state, verdicts.get(tag)) {
+        view.tags.iter().filter_map(move |(tag, state)| match (state, decided.verdicts.get(tag)) {
             (TagState::At(digest), Some(Verdict::Keep(why)))
                 if matches!(why, Kept::AttachedTo { .. }) == attached =>
             {
@@ -96,65 +93,89 @@ pub(super) fn kept<'a>(
         })
     };
     let referrers = referrers(view);
-    let spared = named_reach(view, verdicts, named);
+    let spared = named_reach(view, decided);
     let mut kept =
-        with_referrers(view, &referrers, kept_at(false).chain(strays(view, &referrers, named)), &spared);
+        with_referrers(view, &referrers, kept_at(false).chain(strays(view, &referrers, decided)), &spared);
+    add_subjects(view, &referrers, &spared, &BTreeSet::new(), &mut kept);
+    kept.extend(with_referrers(view, &referrers, kept_at(true), &spared));
+    let attached = decided.verdicts.values().filter_map(|verdict| match verdict {
+        Verdict::Keep(Kept::AttachedTo { subject }) => Some(subject),
+        _ => None,
+    });
+    add_subjects(view, &referrers, &spared, &attached.collect(), &mut kept);
+    kept
+}
+
+/// What any of `kept` is about stays too, with all that refers to it; but for what decides about others by itself.
+fn add_subjects<'a>(
+    view: &'a RepositoryView,
+    referrers: &Referrers<'a>,
+    spared: &BTreeSet<&Digest>,
+    deciding: &BTreeSet<&Digest>,
+    kept: &mut BTreeSet<&'a Digest>,
+) {
     loop {
         let subjects: Vec<&Digest> = kept
             .iter()
             .filter_map(|digest| view.manifest(digest)?.subject.as_ref())
             .map(|subject| &subject.digest)
             .filter(|subject| view.manifests.contains_key(*subject) && !kept.contains(*subject))
+            .filter(|subject| !deciding.contains(*subject))
             .collect();
         if subjects.is_empty() {
             break;
         }
-        kept.extend(with_referrers(view, &referrers, subjects, &spared));
+        kept.extend(with_referrers(view, referrers, subjects, spared));
     }
-    kept.extend(with_referrers(view, &referrers, kept_at(true), &spared));
-    kept
 }
 
 /// What a person named, with its parts.
-fn named_reach<'a>(
-    view: &'a RepositoryView,
-    verdicts: &BTreeMap<Tag, Verdict>,
-    named: &BTreeSet<Digest>,
-) -> BTreeSet<&'a Digest> {
-    let tagged = view.tags.iter().filter_map(|(tag, state)| match (state, verdicts.get(tag)) {
+fn named_reach<'a>(view: &'a RepositoryView, decided: &Decided) -> BTreeSet<&'a Digest> {
+    let tagged = view.tags.iter().filter_map(|(tag, state)| match (state, decided.verdicts.get(tag)) {
         (TagState::At(digest), Some(Verdict::Remove(Removed::Named))) => Some(digest),
         _ => None,
     });
-    view.reachable(tagged.chain(view.manifests.keys().filter(|digest| named.contains(*digest))))
+    view.reachable(tagged.chain(named(view, decided)))
 }
 
-/// What was read although nothing leads to it (the subject of an attachment, a referrer that says it is about something
-/// else), and what is in Docker's first format: no verdict is about it, so it stays.
+fn named<'a>(view: &'a RepositoryView, decided: &Decided) -> impl Iterator<Item = &'a Digest> {
+    view.manifests.keys().filter(|digest| decided.named.contains(*digest))
+}
+
+/// What was read although nothing leads to it, and what is in Docker's first format: no verdict is about it, so it stays,
+/// unless the store shows that it may go.
 fn strays<'a>(
     view: &'a RepositoryView,
     referrers: &Referrers<'a>,
-    named: &BTreeSet<Digest>,
+    decided: &Decided,
 ) -> impl Iterator<Item = &'a Digest> {
-    let tagged = view.tags_by_digest().into_keys();
-    let roots = tagged.chain(view.manifests.keys().filter(|digest| named.contains(*digest)));
+    let roots = view.tags_by_digest().into_keys().chain(named(view, decided));
     let led_to = with_referrers(view, referrers, roots, &BTreeSet::new());
+    let is_stray = move |digest: &Digest| !led_to.contains(digest) && !decided.loose.may_go.contains(digest);
     view.read_manifests()
-        .filter(move |(digest, manifest)| !led_to.contains(digest) || manifest.kind == ManifestKind::Schema1)
+        .filter(move |(digest, manifest)| is_stray(digest) || manifest.kind == ManifestKind::Schema1)
         .map(|(digest, _)| digest)
 }
 
-/// The manifests that nothing kept reaches: those whose tags all go, those that were named, and of both the parts and
-/// what refers to them.
+/// The manifests to which no tag leads, be it as parts or by what they are about.
+pub(super) fn untagged(view: &RepositoryView) -> impl Iterator<Item = &Digest> {
+    let led_to = with_referrers(view, &referrers(view), view.tags_by_digest().into_keys(), &BTreeSet::new());
+    view.read_manifests()
+        .filter(move |(digest, manifest)| !led_to.contains(digest) && manifest.kind != ManifestKind::Schema1)
+        .map(|(digest, _)| digest)
+}
+
+/// The manifests that nothing kept reaches: those whose tags all go, those that were named, of both the parts and what
+/// refers to them, and those that no tag leads to and that may go.
 pub(super) fn doomed<'a>(
     view: &'a RepositoryView,
-    verdicts: &BTreeMap<Tag, Verdict>,
-    named: &BTreeSet<Digest>,
+    decided: &Decided,
     kept: &BTreeSet<&'a Digest>,
 ) -> BTreeMap<&'a Digest, Doom<'a>> {
     let may_go = |digest: &Digest| !kept.contains(digest) && view.manifest(digest).is_some();
     let mut doomed: BTreeMap<&Digest, Doom<'_>> = BTreeMap::new();
     for (tag, state) in &view.tags {
-        if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, verdicts.get(tag))
+        if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, decided.verdicts.get(tag))
             && may_go(digest)
         {
             let doom = doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::new())));
@@ -163,7 +184,7 @@ pub(super) fn doomed<'a>(
             }
         }
     }
-    for (digest, _) in view.manifests.iter().filter(|(digest, _)| named.contains(*digest) && may_go(digest)) {
+    for digest in named(view, decided).filter(|digest| may_go(digest)) {
         doomed.insert(digest, Doom::new(Why::Named));
     }
     let referrers = referrers(view);
@@ -181,6 +202,12 @@ pub(super) fn doomed<'a>(
             }
         }
     }
+    for (digest, manifest) in view.read_manifests() {
+        if decided.loose.may_go.contains(digest) && may_go(digest) {
+            let about = manifest.subject.as_ref().map(|subject| subject.digest.clone());
+            doomed.entry(digest).or_insert_with(|| Doom::new(Why::Unneeded { about }));
+        }
+    }
     rank(view, &mut doomed);
     doomed
 }
@@ -191,7 +218,7 @@ fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom<'a>
     let mut edges: Vec<(&'a Digest, &'a Digest)> = Vec::new();
     for digest in doomed.keys().copied() {
         let manifest = view.manifest(digest);
-        let parts = manifest.into_iter().flat_map(Manifest::child_manifests);
+        let parts = manifest.into_iter().flat_map(|manifest| &manifest.children).map(AsRef::as_ref);
         let subject = manifest.and_then(|manifest| manifest.subject.as_deref());
         edges.extend(parts.chain(subject).map(|later| (digest, &later.digest)));
     }
@@ -224,15 +251,12 @@ fn rank<'a>(view: &'a RepositoryView, doomed: &mut BTreeMap<&'a Digest, Doom<'a>
 }
 
 /// Attachments go with their subject: a tag `sha256-<hex>…` that is only kept for a manifest which goes, goes too.
-pub(super) fn follow_subjects(
-    view: &RepositoryView,
-    verdicts: &mut BTreeMap<Tag, Verdict>,
-    named: &BTreeSet<Digest>,
-) {
+pub(super) fn follow_subjects(view: &RepositoryView, decided: &mut Decided) {
     loop {
-        let kept = kept(view, verdicts, named);
-        let doomed = doomed(view, verdicts, named, &kept);
-        let follow: Vec<(Tag, Digest)> = verdicts
+        let kept = kept(view, decided);
+        let doomed = doomed(view, decided, &kept);
+        let follow: Vec<(Tag, Digest)> = decided
+            .verdicts
             .iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Keep(Kept::AttachedTo { .. })))
             .filter_map(|(tag, _)| Some((tag.clone(), tag.attachment_subject()?)))
@@ -242,7 +266,7 @@ pub(super) fn follow_subjects(
             return;
         }
         for (tag, subject) in follow {
-            verdicts.insert(tag, Verdict::Remove(Removed::GoesWith { subject }));
+            decided.verdicts.insert(tag, Verdict::Remove(Removed::GoesWith { subject }));
         }
     }
 }

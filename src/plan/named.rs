@@ -120,7 +120,7 @@ pub(super) fn judge(references: &[Reference], repository: &Repository, view: &Re
             Target::Tag(_) | Target::WholeRepository => None,
         })
         .collect();
-    Decided { verdicts, named }
+    Decided { verdicts, named, ..Decided::default() }
 }
 
 /// The refusal for a digest that something kept needs.

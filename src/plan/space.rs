@@ -1,24 +1,45 @@
-//! How many bytes a plan gives back: each blob is counted once, and only if nothing that stays needs it.
+//! How many bytes a collection gives back after a plan: each blob is counted once, and only if nothing that stays needs it.
+//! Where the store was read these are the sizes of its files, and what is garbage already counts too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{ByteSize, Digest, Manifest, ManifestState, Snapshot};
+use crate::age::Age;
+use crate::model::{
+    ByteSize, Digest, Manifest, ManifestKind, ManifestState, RepositoryState, Snapshot, StoreView,
+};
 
 use super::{Going, RepositoryPlan};
+
+/// What a collection after the plan gives back: content, without the folders that hold it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Estimate {
+    /// What only the plan's own deletions leave without a holder.
+    pub(crate) deletions: ByteSize,
+    /// What nothing needed before; counted only where all of the store is known.
+    pub(crate) garbage: ByteSize,
+    /// Of uploads that nobody goes on with.
+    pub(crate) uploads: ByteSize,
+    /// Whether everything that holds a blob is known; else it is the most that can come back of what the plan deletes.
+    pub(crate) is_exact: bool,
+}
+
+impl Estimate {
+    /// Of blobs, which a collection takes whoever starts it.
+    pub(crate) fn blobs(self) -> ByteSize {
+        ByteSize(self.deletions.0 + self.garbage.0)
+    }
+
+    pub(crate) fn total(self) -> ByteSize {
+        ByteSize(self.blobs().0 + self.uploads.0)
+    }
+}
 
 /// Fills in what each repository's removals give back by themselves.
 pub(super) fn count(snapshot: &Snapshot, repositories: &mut [RepositoryPlan]) {
     let sizes: Vec<ByteSize> = {
         let going = Going::new(repositories);
         let held = held(snapshot, &going);
-        repositories
-            .iter()
-            .map(|plan| {
-                let view = snapshot.view(&plan.repository);
-                let manifests = plan.manifests.iter().filter_map(|removal| view?.manifest(&removal.digest));
-                unheld(manifests, &held).values().copied().sum()
-            })
-            .collect()
+        repositories.iter().map(|plan| unheld(snapshot, [plan], &held)).collect()
     };
     for (plan, size) in repositories.iter_mut().zip(sizes) {
         plan.freed = size;
@@ -26,41 +47,81 @@ pub(super) fn count(snapshot: &Snapshot, repositories: &mut [RepositoryPlan]) {
 }
 
 /// What the whole plan gives back. It can be less than the sum over repositories: two may give up the same blob.
-pub(super) fn freed(snapshot: &Snapshot, repositories: &[RepositoryPlan]) -> ByteSize {
-    let going = Going::new(repositories);
-    let held = held(snapshot, &going);
-    let manifests = repositories.iter().flat_map(|plan| {
-        let view = snapshot.view(&plan.repository);
-        plan.manifests.iter().filter_map(move |removal| view?.manifest(&removal.digest))
+pub(super) fn estimate(snapshot: &Snapshot, repositories: &[RepositoryPlan]) -> Estimate {
+    let held_after = held(snapshot, &Going::new(repositories));
+    let deletions = unheld(snapshot, repositories, &held_after);
+    let Some(store) = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)) else {
+        return Estimate { deletions, ..Estimate::default() };
+    };
+    let held_before = held(snapshot, &Going::new(&[]));
+    let garbage = store.blobs.iter().filter(|(digest, _)| !held_before.contains(digest));
+    let garbage = garbage.map(|(_, file)| file.size).sum();
+    Estimate { deletions, garbage, is_exact: true, ..Estimate::default() }
+}
+
+pub(super) fn stale_uploads(store: &StoreView, older_than: Age) -> ByteSize {
+    let uploads = store.repositories.values().flat_map(|repository| repository.uploads.values());
+    uploads.filter(|upload| upload.touched < older_than.before(store.now)).map(|upload| upload.size).sum()
+}
+
+/// Whether nothing in the store can hold a blob unseen. What Docker's first manifest format refers to is not read.
+fn is_explained(snapshot: &Snapshot, store: &StoreView) -> bool {
+    let is_read = |state: &ManifestState| matches!(state, ManifestState::Read(manifest) if manifest.kind != ManifestKind::Schema1);
+    let all_read = store.repositories.iter().all(|(repository, stored)| {
+        snapshot.view(repository).is_some_and(|view| {
+            stored.revisions.keys().all(|digest| view.manifests.get(digest).is_some_and(is_read))
+        })
     });
-    unheld(manifests, &held).values().copied().sum()
+    let none_unread = snapshot.repositories.values().all(|state| matches!(state, RepositoryState::Read(_)));
+    snapshot.is_whole && store.odd.is_empty() && all_read && none_unread
 }
 
+/// What the removals of `plans` leave without a holder.
 fn unheld<'a>(
-    manifests: impl Iterator<Item = &'a Manifest>,
+    snapshot: &'a Snapshot,
+    plans: impl IntoIterator<Item = &'a RepositoryPlan>,
     held: &BTreeSet<&Digest>,
-) -> BTreeMap<&'a Digest, ByteSize> {
-    let mut unheld = BTreeMap::new();
-    for manifest in manifests {
-        let blobs = manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size));
-        unheld.extend(
-            blobs.chain([(&manifest.digest, manifest.size())]).filter(|(digest, _)| !held.contains(digest)),
-        );
+) -> ByteSize {
+    let mut unheld: BTreeMap<&Digest, ByteSize> = BTreeMap::new();
+    for plan in plans {
+        let view = snapshot.view(&plan.repository);
+        for manifest in plan.manifests.iter().filter_map(|removal| view?.manifest(&removal.digest)) {
+            let sizes = match &snapshot.store {
+                None => said(manifest),
+                Some(store) => on_file(manifest, store),
+            };
+            unheld.extend(sizes.into_iter().filter(|(digest, _)| !held.contains(digest)));
+        }
     }
-    unheld
+    unheld.into_values().sum()
 }
 
+/// A manifest and what it names, by the sizes that it says.
+fn said(manifest: &Manifest) -> Vec<(&Digest, ByteSize)> {
+    let blobs = manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size));
+    blobs.chain([(&manifest.digest, manifest.size())]).collect()
+}
+
+/// The same by the sizes of the files; what has no file is not there.
+fn on_file<'a>(manifest: &'a Manifest, store: &StoreView) -> Vec<(&'a Digest, ByteSize)> {
+    let digests = named(manifest).chain([&manifest.digest]);
+    digests.filter_map(|digest| Some((digest, store.blobs.get(digest)?.size))).collect()
+}
+
+/// What a collector marks: every manifest that does not go, tagged or not, and whatever it names.
 fn held<'a>(snapshot: &'a Snapshot, going: &Going) -> BTreeSet<&'a Digest> {
     let mut held = BTreeSet::new();
     for (repository, view) in snapshot.read_repositories() {
-        for (digest, state) in &view.manifests {
-            if let ManifestState::Read(manifest) = state
-                && !going.manifest(repository, digest)
-            {
-                held.insert(digest);
-                held.extend(manifest.blobs().map(|blob| &blob.digest));
-            }
+        for (digest, manifest) in
+            view.read_manifests().filter(|(digest, _)| !going.manifest(repository, digest))
+        {
+            held.insert(digest);
+            held.extend(named(manifest));
         }
     }
     held
+}
+
+fn named(manifest: &Manifest) -> impl Iterator<Item = &Digest> {
+    manifest.config.iter().chain(&manifest.layers).chain(&manifest.children).map(|named| &named.digest)
 }

@@ -12,7 +12,7 @@ use super::{Decided, graph, named};
 /// Whatever decided that a tag goes; attachments follow what is left of it.
 pub(super) fn follow(flaw: Option<Flaw>, view: &RepositoryView, decided: &mut Decided) {
     spare(flaw, view, &mut decided.verdicts);
-    graph::follow_subjects(view, &mut decided.verdicts, &decided.named);
+    graph::follow_subjects(view, decided);
     spare(flaw, view, &mut decided.verdicts);
 }
 

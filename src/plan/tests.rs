@@ -1,15 +1,18 @@
 //! The plan as text is the oracle: one table of small worlds, and properties over generated ones.
 
 mod attachments;
+mod estimate;
+mod files;
 mod policies;
 mod properties;
 mod stranded;
+mod untagged;
 mod world;
 
 use jiff::Timestamp;
 
 use self::world::{World, digest_of, now, world};
-use super::{Plan, Request, Step, make};
+use super::{Plan, Request, Step, audit, make};
 use crate::age::Age;
 use crate::error::Kind;
 use crate::model::Snapshot;
@@ -75,7 +78,7 @@ fn text(world: &World, plan: &Plan) -> String {
             }
         }
     }
-    lines.push(format!("frees {}", plan.freed.0));
+    lines.push(format!("frees {}", plan.estimate.total().0));
     lines.join("\n")
 }
 
@@ -355,12 +358,12 @@ fn a_shared_layer_is_counted_once_and_only_when_nothing_else_needs_it() {
     );
     // Two configs of 60, three layers of 1000, two manifests of 100.
     let plan = make(&world.snapshot(), &remove(&["app"]), now()).unwrap();
-    assert_eq!(plan.freed.0, 3320);
+    assert_eq!(plan.estimate.total().0, 3320);
     let plan = make(&world.snapshot(), &remove(&["app:v1"]), now()).unwrap();
-    assert_eq!(plan.freed.0, 1160);
+    assert_eq!(plan.estimate.total().0, 1160);
     let elsewhere = world.image_with("lib", "v1", "c", 1, &["base", "one"]);
     let plan = make(&elsewhere.snapshot(), &remove(&["app"]), now()).unwrap();
-    assert_eq!(plan.freed.0, 1320);
+    assert_eq!(plan.estimate.total().0, 1320);
 }
 
 #[test]
@@ -395,11 +398,11 @@ fn a_plan_that_was_tampered_with_fails_the_audit() {
         .image("app", "v2", "b", 1);
     let snapshot = world.snapshot();
     let plan = make(&snapshot, &remove(&["app:v1", "app:multi"]), now()).unwrap();
-    super::audit::check(&plan, &snapshot).unwrap();
+    audit::check(&plan, &snapshot).unwrap();
     let tampered = |change: &dyn Fn(&mut Plan)| {
         let mut plan = plan.clone();
         change(&mut plan);
-        super::audit::check(&plan, &snapshot).unwrap_err()
+        audit::check(&plan, &snapshot).unwrap_err()
     };
     let steps = |plan: &mut Plan| -> Vec<Vec<Step>> { std::mem::take(&mut plan.repositories[0].ranks) };
     // The digest that a kept tag shares is deleted.

@@ -59,6 +59,7 @@ fn manifest(repository: &RepositoryPlan, view: &RepositoryView, digest: &Digest,
             Why::Named => "goes: it was named".to_owned(),
             Why::PartOf(index) => format!("goes with the index {index}"),
             Why::GoesWith(subject) => format!("goes with its subject {subject}"),
+            Why::Unneeded { .. } => "goes: nothing that stays needs it".to_owned(),
         };
     }
     let holders: Vec<&str> = repository

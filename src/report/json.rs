@@ -30,9 +30,11 @@ pub(crate) fn plan(plan: &Plan) -> Value {
                     Why::Named => "named".to_owned(),
                     Why::PartOf(index) => format!("only needed by {index}"),
                     Why::GoesWith(subject) => format!("belongs to {subject}, which is removed"),
+                    Why::Unneeded { .. } => "untagged, no kept index or subject needs it".to_owned(),
                 };
                 json!({ "digest": removal.digest, "why": why })
             }).collect::<Vec<_>>(),
+            "keepUntagged": repository.spared.iter().map(|(why, number)| json!({ "manifests": number, "why": why })).collect::<Vec<_>>(),
         })
     });
     json!({
@@ -40,7 +42,14 @@ pub(crate) fn plan(plan: &Plan) -> Value {
         "keepTags": plan.kept_tag_count(),
         "removeTags": plan.removed_tag_count(),
         "removeManifests": plan.removed_manifest_count(),
-        "reclaimableBytes": plan.freed,
+        "removeUntagged": plan.removed_untagged_count(),
+        "reclaimableBytes": plan.estimate.total(),
+        "reclaimable": {
+            "isExact": plan.estimate.is_exact,
+            "deletionsBytes": plan.estimate.deletions,
+            "garbageBytes": plan.estimate.garbage,
+            "uploadsBytes": plan.estimate.uploads,
+        },
         "unreadable": plan.unreadable.iter().map(|(repository, why)| json!({ "repository": repository, "why": why })).collect::<Vec<_>>(),
         "collectionBlockedBy": plan.blockers,
     })
@@ -63,6 +72,8 @@ pub(crate) fn run(command: &str, registry: &str, plan: Value, ended: Option<&End
             Shown::NotMeasured => Value::Null,
         };
         document.insert("reclaimedBytes".to_owned(), bytes);
+        let estimated = ended.estimate.is_exact.then(|| json!(ended.estimate.total()));
+        document.insert("estimatedBytes".to_owned(), estimated.unwrap_or_default());
     }
     document.insert("exitCode".to_owned(), json!(exit_code));
     Value::Object(document)

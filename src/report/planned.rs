@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::table::{columns, count};
 use crate::model::{Digest, Repository, Tag};
-use crate::plan::{Plan, RepositoryPlan, Why};
+use crate::plan::{Estimate, Plan, RepositoryPlan, Why};
 use crate::policy::{Kept, Verdict};
 
 /// Removed tags are listed one by one up to this number; above it only with `--verbose`.
@@ -37,6 +37,8 @@ pub(crate) fn plan(plan: &Plan, is_verbose: bool) -> String {
             text.push_str(&reasons(repository, is_short));
         } else if let Some(why) = unread(repository) {
             let _ = writeln!(text, "{}: left alone, {why}", repository.repository);
+        } else if !repository.spared.is_empty() {
+            let _ = write!(text, "{}\n{}\n", repository.repository, spared(repository));
         }
     }
     text.push_str(&undated(plan));
@@ -92,15 +94,41 @@ fn young(plan: &Plan) -> String {
 fn total(plan: &Plan) -> String {
     let kept = plan.kept_tag_count();
     if !plan.has_steps() {
-        return format!("No tags to remove; {} kept.\n", count(kept, "tag"));
+        let garbage = match plan.estimate {
+            estimate if estimate.total().0 > 0 => format!("; {}", reclaimable(estimate)),
+            _ => String::new(),
+        };
+        return format!("No tags to remove; {} kept{garbage}.\n", count(kept, "tag"));
     }
     format!(
-        "Total: {} and {} to remove, {} kept; up to {} to reclaim\n",
-        count(plan.removed_tag_count(), "tag"),
-        count(plan.removed_manifest_count(), "manifest"),
+        "Total: {} to remove, {} kept; {}\n",
+        removed(plan),
         count(kept, "tag"),
-        plan.freed
+        reclaimable(plan.estimate)
     )
+}
+
+fn removed(plan: &Plan) -> String {
+    let (tags, manifests) = (plan.removed_tag_count(), plan.removed_manifest_count());
+    let untagged = match plan.removed_untagged_count() {
+        0 => String::new(),
+        number => format!(" ({number} untagged)"),
+    };
+    format!("{} and {}{untagged}", count(tags, "tag"), count(manifests, "manifest"))
+}
+
+/// What comes back, and how much of it is not the plan's doing.
+fn reclaimable(estimate: Estimate) -> String {
+    let up_to = if estimate.is_exact { "" } else { "up to " };
+    let mut parts = Vec::new();
+    for (size, what) in [(estimate.garbage, "garbage from before"), (estimate.uploads, "unfinished uploads")]
+    {
+        if size.0 > 0 {
+            parts.push(format!("{size} of it {what}"));
+        }
+    }
+    let parts = if parts.is_empty() { String::new() } else { format!(", {}", parts.join(", ")) };
+    format!("{up_to}{} to reclaim{parts}", estimate.total())
 }
 
 /// The verdict on every tag, with its reason.
@@ -130,6 +158,11 @@ fn verdicts(repository: &RepositoryPlan) -> String {
             "remove".to_owned(),
             "named".to_owned(),
         ]),
+        Why::Unneeded { .. } => Some(vec![
+            format!("{}@sha256:{}", repository.repository, removal.digest.short()),
+            "remove".to_owned(),
+            "untagged, no kept index or subject needs it".to_owned(),
+        ]),
         Why::Untagged(_) => None,
     });
     let parts: Vec<_> = parts.collect();
@@ -137,6 +170,7 @@ fn verdicts(repository: &RepositoryPlan) -> String {
         text.push('\n');
         text.push_str(&columns(&["MANIFEST", "VERDICT", "WHY"], parts.into_iter()));
     }
+    text.push_str(&spared(repository));
     text.push('\n');
     text
 }
@@ -181,8 +215,24 @@ fn reasons(repository: &RepositoryPlan, is_short: bool) -> String {
     if about > 0 {
         let _ = writeln!(text, "  remove {} attached to what is removed", count(about, "manifest"));
     }
+    let untagged = repository.removed_untagged().count();
+    if untagged > 0 {
+        let _ = writeln!(
+            text,
+            "  remove {}: no kept index or subject needs {}",
+            count(untagged, "untagged manifest"),
+            if untagged == 1 { "it" } else { "them" }
+        );
+    }
+    text.push_str(&spared(repository));
     text.push('\n');
     text
+}
+
+/// The manifests that stay although no tag leads to them and nothing may need them.
+fn spared(repository: &RepositoryPlan) -> String {
+    let spared = repository.spared.iter();
+    spared.map(|(why, number)| format!("  keep {}: {why}\n", count(*number, "untagged manifest"))).collect()
 }
 
 /// One sentence for the question.
@@ -195,12 +245,7 @@ pub(crate) fn warning(plan: &Plan, then: &str) -> String {
         } else {
             format!("{repositories} repositories")
         };
-        let _ = write!(
-            what,
-            "\n  - {} and {} in {place}",
-            count(plan.removed_tag_count(), "tag"),
-            count(plan.removed_manifest_count(), "manifest")
-        );
+        let _ = write!(what, "\n  - {} in {place}", removed(plan));
     }
     if !then.is_empty() {
         let _ = write!(what, "\n  - {then}");

@@ -55,7 +55,7 @@ impl Change {
             run: deleted.map(|deleted| deleted.run.name.as_str()),
             collection,
             verified: verified.as_ref(),
-            freed: planned.freed,
+            estimate: planned.estimate,
         };
         let failure = match collection {
             Collection::Failed(error) => Some(error),
@@ -114,8 +114,9 @@ mod tests {
 
     use super::*;
     use crate::error::Failure;
-    use crate::model::{ByteSize, Digest};
+    use crate::model::Digest;
     use crate::outcome::{Collected, Fate, RepositoryOutcome, Service};
+    use crate::plan::Estimate;
 
     fn outcome(fate: Fate, vanished: &[&str]) -> Outcome {
         let repository = RepositoryOutcome {
@@ -128,7 +129,7 @@ mod tests {
 
     fn code(outcome: Option<&Outcome>, failure: Option<Kind>) -> u8 {
         let collection = &Collection::NotAsked;
-        let ended = Ended { outcome, run: None, collection, verified: None, freed: ByteSize(0) };
+        let ended = Ended { outcome, run: None, collection, verified: None, estimate: Estimate::default() };
         let failure = failure.map(|kind| Failure::new(kind, "why").into());
         exit_code(&ended, failure.as_ref(), false)
     }
@@ -157,6 +158,7 @@ mod tests {
                 swept: BTreeSet::from([Digest::of(b"swept")]),
                 beyond_plan: Vec::new(),
                 remarks: Vec::new(),
+                content: None,
                 before: None,
                 after: None,
                 service: Service::default(),
@@ -171,7 +173,7 @@ mod tests {
                 outcome: None,
                 collection: &collection,
                 verified: None,
-                freed: ByteSize(0),
+                estimate: Estimate::default(),
             };
             assert_eq!(exit_code(&ended, None, false), code);
             assert_eq!(report::ended(&ended).contains("DAMAGED PUSHES"), code == PARTLY);

@@ -83,8 +83,13 @@ impl Change {
             (Collects::Yes, Place::Here(_)) => Collection::NothingToCollect,
             (Collects::Yes, Place::Elsewhere(why)) => Collection::NotHere(why.clone()),
         };
-        let ended =
-            Ended { outcome: None, run: None, collection: &collection, verified: None, freed: plan.freed };
+        let ended = Ended {
+            outcome: None,
+            run: None,
+            collection: &collection,
+            verified: None,
+            estimate: plan.estimate,
+        };
         match self.output.format {
             Format::Json => {
                 let document = report::json::run(

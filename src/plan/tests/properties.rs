@@ -247,6 +247,6 @@ proptest! {
             }
             sizes.values().sum::<u64>()
         };
-        prop_assert_eq!(plan.freed.0, held(&snapshot) - held(&apply(&plan, &snapshot)));
+        prop_assert_eq!(plan.estimate.total().0, held(&snapshot) - held(&apply(&plan, &snapshot)));
     }
 }

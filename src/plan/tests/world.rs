@@ -12,6 +12,8 @@ use crate::model::{
 };
 use crate::plan::placeholder::Placeholder;
 
+use super::files::Files;
+
 pub(super) fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
 }
@@ -31,6 +33,7 @@ pub(super) fn world() -> World {
         deletes_tags_by_name: false,
         flaw: None,
         is_whole: true,
+        store: None,
     }
 }
 
@@ -41,6 +44,7 @@ pub(super) struct World {
     deletes_tags_by_name: bool,
     flaw: Option<Flaw>,
     is_whole: bool,
+    store: Option<Files>,
 }
 
 impl World {
@@ -50,7 +54,7 @@ impl World {
             deletes_tags_by_name: self.deletes_tags_by_name,
             flaw: self.flaw,
             is_whole: self.is_whole,
-            store: None,
+            store: self.store.as_ref().map(|files| files.view(&self.repositories)),
             repositories: self
                 .repositories
                 .iter()
@@ -72,6 +76,30 @@ impl World {
 
     pub(super) fn with_tag_deletion(mut self) -> Self {
         self.deletes_tags_by_name = true;
+        self
+    }
+
+    /// With the store's files, which hold what the registry holds, all of it pushed long ago.
+    pub(super) fn stored(mut self) -> Self {
+        self.store = Some(Files::default());
+        self
+    }
+
+    /// Only HTTP was asked.
+    pub(super) fn without_files(mut self) -> Self {
+        self.store = None;
+        self
+    }
+
+    /// Changes what the files say.
+    pub(super) fn files(mut self, change: impl FnOnce(&mut Files)) -> Self {
+        change(self.store.get_or_insert_default());
+        self
+    }
+
+    /// Takes the tag away and leaves its manifest.
+    pub(super) fn untag(mut self, repository: &str, tag: &str) -> Self {
+        self.view(repository).tags.remove(&tag.parse().unwrap());
         self
     }
 
@@ -117,12 +145,30 @@ impl World {
         self.manifest(repository, name, Some(&created), &[&layer])
     }
 
-    pub(super) fn index(mut self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
-        let children = children.iter().map(|child| descriptor(OCI_MANIFEST, child, 100)).collect();
+    pub(super) fn index(self, repository: &str, tag: &str, name: &str, children: &[&str]) -> Self {
+        self.index_of(repository, tag, name, OCI_MANIFEST, children)
+    }
+
+    /// An index that says of its parts that they are of the type `media_type`.
+    pub(super) fn index_of(
+        mut self,
+        repository: &str,
+        tag: &str,
+        name: &str,
+        media_type: &str,
+        children: &[&str],
+    ) -> Self {
+        let children = children.iter().map(|child| descriptor(media_type, child, 100)).collect();
         let manifest =
             Manifest { kind: ManifestKind::Index, media_type: OCI_INDEX.into(), children, ..bare(name) };
         self.insert(repository, name, manifest);
         self.tag(repository, tag, name)
+    }
+
+    /// In Docker's first manifest format, without a tag.
+    pub(super) fn schema1(mut self, repository: &str, name: &str) -> Self {
+        self.insert(repository, name, Manifest { kind: ManifestKind::Schema1, ..bare(name) });
+        self
     }
 
     /// A manifest about another one, which need not be there; without a tag.
