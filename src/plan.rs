@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     /// Repositories that could not be listed, and why: they are left alone.
     pub(crate) unreadable: Vec<(Repository, String)>,
     /// What must be whole afterwards.
-    pub(crate) kept: Holdings,
+    pub(crate) kept: Arc<Holdings>,
     /// What a collection gives back afterwards.
     pub(crate) estimate: Estimate,
     /// The least age of a manifest without a tag that goes; `None`: none goes.
@@ -88,23 +88,21 @@ pub(crate) struct TagDecision {
     pub(crate) verdict: Verdict,
 }
 
-/// A manifest that goes, with what is needed to put it back until the garbage is collected.
+/// A manifest that goes.
 #[derive(Debug, Clone)]
 pub(crate) struct ManifestRemoval {
     pub(crate) digest: Digest,
     pub(crate) why: Why,
     pub(crate) media_type: MediaType,
-    pub(crate) raw: Arc<[u8]>,
-    /// Its config and layers: garbage afterwards, unless something kept needs them.
+    /// Its config and layers, but for those of removals before it: garbage afterwards, unless something kept needs them.
     pub(crate) blobs: Vec<Digest>,
 }
 
-/// A manifest that stays, with what is needed to put the tag back that leaves it.
+/// A manifest that stays when a tag leaves it.
 #[derive(Debug, Clone)]
 pub(crate) struct Untagged {
     pub(crate) digest: Digest,
     pub(crate) media_type: MediaType,
-    pub(crate) raw: Arc<[u8]>,
 }
 
 /// Why a manifest goes.
@@ -181,7 +179,7 @@ fn assemble(
             Request::Prune(policy) => snapshot.store.as_ref().map(|_| policy.guards.min_age),
             Request::Remove(_) | Request::Collect => None,
         },
-        kept,
+        kept: Arc::new(kept),
         unreadable,
         blockers,
         repositories,
@@ -260,6 +258,7 @@ fn plan_repository(
                 .collect(),
         );
     }
+    let mut listed = BTreeSet::new();
     let manifests = doomed
         .into_iter()
         .filter_map(|(digest, doom)| {
@@ -268,8 +267,11 @@ fn plan_repository(
                 digest: digest.clone(),
                 why: doom.why,
                 media_type: manifest.media_type.clone(),
-                raw: Arc::clone(&manifest.raw),
-                blobs: manifest.blobs().map(|blob| blob.digest.clone()).collect(),
+                blobs: manifest
+                    .blobs()
+                    .filter(|blob| listed.insert(&blob.digest))
+                    .map(|blob| blob.digest.clone())
+                    .collect(),
             })
         })
         .collect();
@@ -304,11 +306,7 @@ fn untagged(view: &RepositoryView, lone: &[(Tag, Option<Digest>)]) -> Vec<Untagg
     let digests: BTreeSet<&Digest> = lone.iter().filter_map(|(_, digest)| digest.as_ref()).collect();
     let manifests = digests.into_iter().filter_map(|digest| view.manifest(digest));
     manifests
-        .map(|manifest| Untagged {
-            digest: manifest.digest.clone(),
-            media_type: manifest.media_type.clone(),
-            raw: Arc::clone(&manifest.raw),
-        })
+        .map(|manifest| Untagged { digest: manifest.digest.clone(), media_type: manifest.media_type.clone() })
         .collect()
 }
 

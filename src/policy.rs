@@ -58,6 +58,11 @@ impl Policy {
         rules.any(|rule| matches!(rule.covers(repository, tag), Coverage::Covered))
     }
 
+    /// Whether any rule asks for this label.
+    pub(crate) fn names_label(&self, label: &str) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.selection.labels).any(|filter| filter.is_about(label))
+    }
+
     /// Whether any rule is about this repository.
     pub(crate) fn covers_repository(&self, repository: &Repository) -> bool {
         self.rules.iter().any(|rule| rule.covers_repository(repository))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::Failure;
 use crate::model::{Digest, RegistryAddress};
 use crate::plan::Plan;
-use crate::undo::{Record, Sweep};
+use crate::undo::{Contents, Record, Sweep};
 
 /// A record is of use until the next collection, which for most registries is a matter of days; a month spans those who
 /// collect rarely, and a look back at what went.
@@ -33,6 +33,7 @@ pub(crate) struct Run {
 /// Writes the record of `plan` below `directory` and gives the name of the run.
 pub(crate) fn save(
     plan: &Plan,
+    contents: &Contents,
     command: &str,
     directory: Option<&Path>,
     now: Timestamp,
@@ -44,7 +45,8 @@ pub(crate) fn save(
         .hint("set HOME, or name a folder in XDG_STATE_HOME")
         .into());
     };
-    let run = write(&Record::of(plan, command, now), directory).map_err(|error| {
+    let record = Record::of(plan, contents, command, now).ok_or_else(|| unsaved(plan, contents))?;
+    let run = write(&record, directory).map_err(|error| {
         Failure::refused(format!(
             "what would be deleted could not be saved first, so nothing was deleted: {error:#}"
         ))
@@ -53,6 +55,18 @@ pub(crate) fn save(
     // Old records are no reason not to delete.
     let _ = forget_old(directory, &run, now);
     Ok(run)
+}
+
+fn unsaved(plan: &Plan, contents: &Contents) -> Failure {
+    let missing = contents.missing(plan);
+    let named = missing.first().map(|(repository, digest)| format!("`{repository}@{digest}`"));
+    Failure::refused(format!(
+        "what would be deleted could not be saved first, so nothing was deleted: the content of {} manifests is not \
+         at hand, such as that of {}",
+        missing.len(),
+        named.unwrap_or_default()
+    ))
+    .hint("see with `docker registry verify` whether the registry still serves it, and try again")
 }
 
 /// The recorded runs, latest first.
@@ -155,9 +169,11 @@ fn is_taken(error: &anyhow::Error) -> bool {
 
 /// Writes a file that must not be there yet; none is left when that fails.
 fn create(path: &Path, record: &Record) -> anyhow::Result<()> {
-    let text = record.text()?;
-    let mut file = create_private(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let mut file = BufWriter::new(create_private(path)?);
+    let written = serde_json::to_writer(&mut file, record)
+        .map_err(std::io::Error::from)
+        .and_then(|()| file.flush())
+        .and_then(|()| file.get_ref().sync_all());
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -209,3 +225,6 @@ fn create_private_folder(path: &Path) -> std::io::Result<()> {
     }
     builder.create(path)
 }
+
+#[cfg(test)]
+mod tests;

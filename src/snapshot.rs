@@ -36,8 +36,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) digests: Vec<(Repository, Digest)>,
     /// The tags whose configs matter.
     pub(crate) facts: &'a dyn Fn(&Repository, &Tag) -> bool,
+    /// The labels of them that matter.
+    pub(crate) labels: &'a dyn Fn(&str) -> bool,
     /// The repositories from which something may go: who refers to their manifests matters.
     pub(crate) referrers: &'a dyn Fn(&Repository) -> bool,
+    /// Whether the bytes of manifests are held: something may go, and what goes is saved first.
+    pub(crate) raw: bool,
     /// The attachments that may go if their subject is nowhere.
     pub(crate) subjects: &'a dyn Fn(&Repository, &Tag) -> bool,
 }
@@ -46,7 +50,15 @@ impl<'a> Wanted<'a> {
     /// Tags, manifests and the parts of indexes, and nothing beside them.
     pub(crate) fn within(scope: Scope<'a>) -> Self {
         let none = &|_: &Repository, _: &Tag| false;
-        Self { scope, digests: Vec::new(), facts: none, referrers: &|_| false, subjects: none }
+        Self {
+            scope,
+            digests: Vec::new(),
+            facts: none,
+            labels: &|_| false,
+            referrers: &|_| false,
+            raw: false,
+            subjects: none,
+        }
     }
 }
 
@@ -62,12 +74,12 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     };
     let is_whole = !are_named && names.len() == listed;
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
-    let reader = Reader { registry, shared: RefCell::default() };
+    let reader = Reader { registry, holds_raw: wanted.raw, shared: RefCell::default() };
     read_tags(&reader, &mut repositories, ui).await;
     read_named(&reader, &mut repositories, &wanted.digests).await;
     read_children(&reader, &mut repositories, ui).await;
     attachments::read_referrers(&reader, &mut repositories, wanted.referrers, ui).await;
-    read_facts(registry, &mut repositories, wanted.facts, ui).await;
+    read_facts(registry, &mut repositories, wanted.facts, wanted.labels, ui).await;
     let registry_address = registry.address().clone();
     let mut snapshot = Snapshot {
         registry: registry_address,
@@ -84,6 +96,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
 /// Reads manifests, and holds once what they have in common.
 struct Reader<'a> {
     registry: &'a Registry,
+    holds_raw: bool,
     shared: RefCell<Shared>,
 }
 
@@ -96,6 +109,7 @@ impl Reader<'_> {
         let mut manifest = self.registry.manifest(repository, reference).await?;
         if let Some(manifest) = &mut manifest {
             self.shared.borrow_mut().share(manifest);
+            manifest.raw = manifest.raw.take().filter(|_| self.holds_raw);
         }
         Ok(manifest)
     }
@@ -270,6 +284,7 @@ pub(crate) async fn read_facts(
     registry: &Registry,
     repositories: &mut Repositories,
     is_wanted: &dyn Fn(&Repository, &Tag) -> bool,
+    labels: &dyn Fn(&str) -> bool,
     ui: &Ui,
 ) {
     let mut holders: BTreeMap<Digest, Vec<(Repository, Digest)>> = BTreeMap::new();
@@ -306,12 +321,16 @@ pub(crate) async fn read_facts(
     let progress = ui.progress("Reading configs", holders.len());
     let mut read = stream::iter(holders)
         .map(|(config, holders)| async move {
-            let facts = read_config(registry, &config, &holders).await;
+            let facts = read_config(registry, &config, &holders, labels).await;
             (holders, facts)
         })
         .buffer_unordered(AHEAD);
-    while let Some((holders, facts)) = read.next().await {
+    let mut shared = Shared::default();
+    while let Some((holders, mut facts)) = read.next().await {
         progress.advance(1);
+        if let Ok(facts) = &mut facts {
+            shared.share_platform(facts);
+        }
         for (name, digest) in holders {
             if let Some(view) = view_mut(repositories, &name) {
                 view.facts.insert(digest, facts.clone());
@@ -324,12 +343,13 @@ async fn read_config(
     registry: &Registry,
     config: &Digest,
     holders: &[(Repository, Digest)],
+    labels: &dyn Fn(&str) -> bool,
 ) -> Result<ImageFacts, String> {
     let Some((repository, _)) = holders.first() else {
         return Err("no repository holds its config".to_owned());
     };
     match registry.blob(repository, config, LARGEST_CONFIG).await {
-        Ok(Some(bytes)) => Ok(ImageFacts::parse(&bytes)),
+        Ok(Some(bytes)) => Ok(ImageFacts::parse(&bytes, labels)),
         Ok(None) => Err("its config is missing".to_owned()),
         Err(error) => Err(format!("its config could not be read: {error}")),
     }

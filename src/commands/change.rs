@@ -1,6 +1,7 @@
 //! `prune`, `rm` and `gc`: one flow. Read, plan, show, ask, save, delete, collect, verify, report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -20,6 +21,7 @@ use crate::registry::Registry;
 use crate::report;
 use crate::site::Site;
 use crate::snapshot::{self, Scope, Wanted};
+use crate::undo::Contents;
 
 use super::Session;
 use super::session::Place;
@@ -69,14 +71,14 @@ struct Deleted {
 
 /// What remains of a plan when it has been carried out.
 struct Planned {
-    document: Value,
-    kept: Holdings,
+    /// Where it is to be printed: it is larger than the plan.
+    document: Option<Value>,
+    kept: Arc<Holdings>,
     estimate: Estimate,
     /// The files of blobs, where they were seen.
     files: Option<BTreeMap<Digest, StoredFile>>,
     blockers: Vec<String>,
     dead: BTreeSet<Digest>,
-    has_steps: bool,
     registry: RegistryAddress,
 }
 
@@ -114,6 +116,7 @@ impl Change {
         if let (Some(store), true) = (&snapshot.store, self.takes_uploads(&place)) {
             plan.count_uploads(store, self.window.uploads_older_than);
         }
+        let contents = Contents::of(&plan, &snapshot);
         let files = snapshot.store.take().map(|store| store.blobs);
         drop(snapshot);
         self.show(session, &plan);
@@ -132,14 +135,14 @@ impl Change {
         } else if !self.has_garbage(session, &place, &plan).await? {
             return Ok(self.nothing_to_do(session, &plan, &place));
         }
-        let planned = Planned { files, ..Planned::of(&plan) };
+        let planned = Planned { files, ..Planned::of(&plan, self.output.format) };
         let warning = report::warning(&plan, &self.then(&place));
         let approval = confirm::approve(plan, &warning, session.consent(&self.flags), &session.ui);
         let Some(approved) = session.unless_cancelled(approval).await? else {
             session.ui.say("Nothing was removed.");
             return Ok(0);
         };
-        let deleted = self.delete(session, &registry, &place, approved, &planned).await?;
+        let deleted = self.delete(session, &registry, &place, approved, contents).await?;
         let (collection, back) = self.collect(session, &registry, &place, &planned).await;
         self.mark_collected(session, &planned, &collection);
         let verified = match back {
@@ -149,7 +152,7 @@ impl Change {
         session
             .ui
             .debug(|| format!("{} requests to the registry before the collection", registry.requests()));
-        Ok(self.report(session, &planned, deleted.as_ref(), &collection, verified))
+        Ok(self.report(session, planned, deleted.as_ref(), &collection, verified))
     }
 
     /// Which images the engine's containers and services use; only asked where rules remove tags.
@@ -193,10 +196,13 @@ impl Change {
                     _ => Scope::Whole,
                 };
                 let needs_facts = |repository: &Repository, tag: &_| policy.needs_facts(repository, tag);
+                let names_label = |label: &str| policy.names_label(label);
                 let may_be_orphan = |repository: &Repository, tag: &_| policy.may_be_orphan(repository, tag);
                 let wanted = Wanted {
                     facts: &needs_facts,
+                    labels: &names_label,
                     referrers: &is_wanted,
+                    raw: true,
                     subjects: &may_be_orphan,
                     ..Wanted::within(scope)
                 };
@@ -214,8 +220,12 @@ impl Change {
                 let is_named = |repository: &Repository| {
                     references.iter().any(|reference| reference.repository == *repository)
                 };
-                let wanted =
-                    Wanted { digests: digests.collect(), referrers: &is_named, ..Wanted::within(scope) };
+                let wanted = Wanted {
+                    digests: digests.collect(),
+                    referrers: &is_named,
+                    raw: true,
+                    ..Wanted::within(scope)
+                };
                 snapshot::take(registry, &wanted, &session.ui).await
             }
             Request::Collect => snapshot::take(registry, &Wanted::within(Scope::Whole), &session.ui).await,
@@ -284,13 +294,14 @@ impl Change {
         registry: &Registry,
         place: &Place,
         approved: Approved,
-        planned: &Planned,
+        contents: Contents,
     ) -> anyhow::Result<Option<Deleted>> {
-        if !planned.has_steps {
+        if !approved.plan().has_steps() {
             return Ok(None);
         }
         let directory = session.settings.state_directory.as_deref();
-        let run = record::save(approved.plan(), self.name, directory, session.settings.now)?;
+        let run = record::save(approved.plan(), &contents, self.name, directory, session.settings.now)?;
+        drop(contents);
         session.ui.debug(|| format!("saved what is deleted as the run {}", run.name));
         let site = match place {
             Place::Here(site) => Some(&**site),
@@ -361,7 +372,7 @@ impl Change {
 }
 
 impl Planned {
-    fn of(plan: &Plan) -> Self {
+    fn of(plan: &Plan, format: Format) -> Self {
         let needed: BTreeSet<&Digest> =
             plan.kept.all_blobs().into_iter().chain(plan.kept.manifests.values().flatten()).collect();
         let dead = plan
@@ -372,13 +383,12 @@ impl Planned {
             .cloned()
             .collect();
         Self {
-            document: report::json::plan(plan),
-            kept: plan.kept.clone(),
+            document: (format == Format::Json).then(|| report::json::plan(plan)),
+            kept: Arc::clone(&plan.kept),
             estimate: plan.estimate,
             files: None,
             blockers: plan.blockers.clone(),
             dead,
-            has_steps: plan.has_steps(),
             registry: plan.registry.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub(crate) enum ManifestKind {
     Schema1,
 }
 
-/// A manifest as the registry holds it. `raw` is what its digest was made from.
+/// A manifest as the registry holds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
@@ -47,7 +48,10 @@ pub(crate) struct Manifest {
     pub(crate) children: Vec<Arc<Descriptor>>,
     pub(crate) subject: Option<Arc<Descriptor>>,
     pub(crate) annotations: BTreeMap<String, String>,
-    pub(crate) raw: Arc<[u8]>,
+    /// The manifest's own.
+    pub(crate) size: ByteSize,
+    /// What its digest was made from, where it is at hand.
+    pub(crate) raw: Option<Arc<[u8]>>,
 }
 
 /// What a manifest says of another content.
@@ -56,7 +60,7 @@ pub(crate) struct Descriptor {
     pub(crate) media_type: MediaType,
     pub(crate) digest: Digest,
     pub(crate) size: ByteSize,
-    pub(crate) platform: Option<Box<Platform>>,
+    pub(crate) platform: Option<Arc<Platform>>,
     /// Foreign layers name addresses outside the registry, which need not hold them.
     pub(crate) is_foreign: bool,
 }
@@ -68,20 +72,33 @@ pub(crate) struct Platform {
     variant: Option<String>,
 }
 
-/// Descriptors that many manifests have in common, as the images of a repository have their first layers.
+/// What many manifests and configs have in common, as the images of a repository have their first layers.
 #[derive(Debug, Default)]
-pub(crate) struct Shared(HashSet<Arc<Descriptor>>);
+pub(crate) struct Shared {
+    descriptors: HashSet<Arc<Descriptor>>,
+    platforms: HashSet<Arc<Platform>>,
+}
 
 impl Shared {
     /// Has `manifest` hold each descriptor together with those that came before it.
     pub(crate) fn share(&mut self, manifest: &mut Manifest) {
         let Manifest { config, layers, children, subject, .. } = manifest;
         for descriptor in config.iter_mut().chain(layers).chain(children).chain(subject) {
-            match self.0.get(&**descriptor) {
-                Some(known) => *descriptor = Arc::clone(known),
-                None => _ = self.0.insert(Arc::clone(descriptor)),
-            }
+            share(&mut self.descriptors, descriptor);
         }
+    }
+
+    pub(crate) fn share_platform(&mut self, facts: &mut ImageFacts) {
+        if let Some(platform) = &mut facts.platform {
+            share(&mut self.platforms, platform);
+        }
+    }
+}
+
+fn share<T: Eq + Hash>(known: &mut HashSet<Arc<T>>, value: &mut Arc<T>) {
+    match known.get(&**value) {
+        Some(known) => *value = Arc::clone(known),
+        None => _ = known.insert(Arc::clone(value)),
     }
 }
 
@@ -89,7 +106,8 @@ impl Shared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageFacts {
     pub(crate) created: Option<String>,
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<Arc<Platform>>,
+    /// Those that somebody asks for.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
@@ -102,7 +120,11 @@ impl Manifest {
         let kind = kind_of(media_type, &wire)?;
         let descriptor = |wire: WireDescriptor| Descriptor::try_from(wire).map(Arc::new);
         let descriptors = |list: Option<Vec<WireDescriptor>>| {
-            list.unwrap_or_default().into_iter().map(descriptor).collect::<Result<Vec<_>, _>>()
+            let list = list.unwrap_or_default().into_iter().map(descriptor);
+            let mut list = list.collect::<Result<Vec<_>, _>>()?;
+            // What was collected in place of the longer ones has room for those.
+            list.shrink_to_fit();
+            Ok::<_, String>(list)
         };
         if kind == ManifestKind::Schema1 {
             return Ok(Self::without_references(digest, media_type, raw));
@@ -116,7 +138,8 @@ impl Manifest {
             children: descriptors(wire.manifests)?,
             subject: wire.subject.map(descriptor).transpose()?,
             annotations: wire.annotations.unwrap_or_default(),
-            raw: raw.into(),
+            size: ByteSize(raw.len() as u64),
+            raw: None,
         })
     }
 
@@ -130,13 +153,9 @@ impl Manifest {
             children: Vec::new(),
             subject: None,
             annotations: BTreeMap::new(),
-            raw: raw.into(),
+            size: ByteSize(raw.len() as u64),
+            raw: None,
         }
-    }
-
-    /// The manifest's own size.
-    pub(crate) fn size(&self) -> ByteSize {
-        ByteSize(self.raw.len() as u64)
     }
 
     /// Config, layers, and those entries of an index that are blobs: what the registry must hold beside manifests.
@@ -169,16 +188,18 @@ impl Descriptor {
 }
 
 impl ImageFacts {
-    /// Reads an image's config. Artifacts have configs of other kinds: those simply say nothing.
-    pub(crate) fn parse(config: &[u8]) -> Self {
+    /// Reads an image's config, and of its labels the `wanted` ones. Artifacts have configs of other kinds: those simply
+    /// say nothing.
+    pub(crate) fn parse(config: &[u8], wanted: &dyn Fn(&str) -> bool) -> Self {
         let wire: WireConfig = serde_json::from_slice(config).unwrap_or_default();
         let platform = match (wire.os, wire.architecture) {
             (Some(os), Some(architecture)) if !os.is_empty() && !architecture.is_empty() => {
-                Some(Platform { os, architecture, variant: wire.variant })
+                Some(Arc::new(Platform { os, architecture, variant: wire.variant }))
             }
             _ => None,
         };
-        let labels = wire.config.and_then(|config| config.labels).unwrap_or_default();
+        let labels = wire.config.and_then(|config| config.labels).into_iter().flatten();
+        let labels = labels.filter(|(label, _)| wanted(label)).collect();
         Self { created: wire.created, platform, labels }
     }
 
@@ -262,7 +283,7 @@ impl TryFrom<WireDescriptor> for Descriptor {
             digest: wire.digest.parse().map_err(|error: super::InvalidName| error.to_string())?,
             size: ByteSize(wire.size),
             platform: wire.platform.and_then(|platform| {
-                Some(Box::new(Platform {
+                Some(Arc::new(Platform {
                     os: platform.os?,
                     architecture: platform.architecture?,
                     variant: platform.variant,

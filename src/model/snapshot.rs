@@ -206,7 +206,7 @@ impl RepositoryView {
             _ => self
                 .facts
                 .get(digest)
-                .and_then(|facts| facts.as_ref().ok()?.platform.clone())
+                .and_then(|facts| facts.as_ref().ok()?.platform.as_deref().cloned())
                 .into_iter()
                 .collect(),
         }

@@ -99,7 +99,7 @@ fn unheld<'a>(
 /// A manifest and what it names, by the sizes that it says.
 fn said(manifest: &Manifest) -> Vec<(&Digest, ByteSize)> {
     let blobs = manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size));
-    blobs.chain([(&manifest.digest, manifest.size())]).collect()
+    blobs.chain([(&manifest.digest, manifest.size)]).collect()
 }
 
 /// The same by the sizes of the files; what has no file is not there.

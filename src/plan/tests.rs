@@ -9,6 +9,8 @@ mod stranded;
 mod untagged;
 mod world;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use self::world::{World, digest_of, now, world};
@@ -445,9 +447,9 @@ fn a_plan_that_was_tampered_with_fails_the_audit() {
             after: [].into(),
         }]);
     });
-    tampered(&|plan| plan.kept.manifests.clear());
-    tampered(&|plan| plan.kept.blobs.clear());
-    tampered(&|plan| plan.kept.tags.clear());
+    tampered(&|plan| Arc::make_mut(&mut plan.kept).manifests.clear());
+    tampered(&|plan| Arc::make_mut(&mut plan.kept).blobs.clear());
+    tampered(&|plan| Arc::make_mut(&mut plan.kept).tags.clear());
     tampered(&|plan| drop(plan.repositories[0].tags.pop()));
 }
 

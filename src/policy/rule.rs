@@ -260,6 +260,10 @@ impl FromStr for Group {
 }
 
 impl LabelFilter {
+    pub(super) fn is_about(&self, label: &str) -> bool {
+        self.key == label
+    }
+
     pub(super) fn fits(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
         let found = labels.get(&self.key);
         let is_there = match &self.value {

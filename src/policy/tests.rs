@@ -98,7 +98,8 @@ fn add(view: &mut RepositoryView, tag: &str, days: Option<i64>, labels: &[(&str,
         children: Vec::new(),
         subject: None,
         annotations: BTreeMap::new(),
-        raw: [].into(),
+        size: ByteSize(0),
+        raw: None,
     };
     let facts = ImageFacts {
         created: Some(days.map_or("1970-01-01T00:00:00Z".to_owned(), |days| days_ago(days).to_string())),

@@ -148,6 +148,7 @@ fn read_manifest(answer: &Answer, asked: Reference<'_>) -> Result<Manifest, Erro
     }
     let digest = asked.cloned().or(named).unwrap_or_else(|| Digest::of(&answer.body));
     let manifest = Manifest::parse(digest, media_type, &answer.body).map_err(|why| malformed(answer, why))?;
+    let manifest = Manifest { raw: Some(answer.body.as_slice().into()), ..manifest };
     // The digest of a schema 1 manifest is made without the signatures that its bytes hold: it is taken as said.
     if manifest.kind == ManifestKind::Schema1 {
         return if asked.is_some() || answer.headers.contains_key(CONTENT_DIGEST) {

@@ -118,7 +118,7 @@ fn size(view: &RepositoryView, digest: &Digest) -> ByteSize {
     let mut sizes = std::collections::BTreeMap::new();
     for digest in view.reachable([digest]) {
         if let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) {
-            sizes.insert(digest, manifest.size());
+            sizes.insert(digest, manifest.size);
             sizes.extend(
                 manifest.blobs().filter(|blob| !blob.is_foreign).map(|blob| (&blob.digest, blob.size)),
             );

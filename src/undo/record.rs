@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Manifest, MediaType, RegistryAddress, Repository, Tag, printable};
 use crate::plan::{Plan, RepositoryPlan};
-use crate::policy::{Removed as Why, Verdict};
+
+use super::contents::{Affected, Contents, affected_in, is_placeholder};
 
 /// The format of the record; raised when a reader of the old one would misread the new.
 const VERSION: u32 = 1;
@@ -93,21 +94,21 @@ impl fmt::Display for State<'_> {
 }
 
 impl Record {
-    /// What `plan` is about to delete. The placeholders of an interrupted run are nobody's image: where their tags were
-    /// stands in the record of that run.
-    pub(crate) fn of(plan: &Plan, command: &str, now: Timestamp) -> Self {
+    /// What `plan` is about to delete; `None` where some of it is not among the `contents`. Where the tags of an
+    /// interrupted run's placeholders were stands in the record of that run.
+    pub(crate) fn of(plan: &Plan, contents: &Contents, command: &str, now: Timestamp) -> Option<Self> {
         let changed = plan.repositories.iter().filter(|repository| !repository.ranks.is_empty());
-        Self {
+        Some(Self {
             version: VERSION,
             registry: plan.registry.clone(),
             at: now,
             command: Some(command.to_owned()),
             put_back: None,
-            repositories: changed.map(removed).collect(),
-        }
+            repositories: changed.map(|plan| removed(plan, contents)).collect::<Option<_>>()?,
+        })
     }
 
-    /// Reads what [`Self::text`] wrote, and believes no content that does not fit its digest.
+    /// Reads what was written as JSON, and believes no content that does not fit its digest.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
@@ -130,10 +131,6 @@ impl Record {
             removed.sort();
         }
         Ok(record)
-    }
-
-    pub(crate) fn text(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
     }
 
     pub(crate) fn state(&self) -> State<'_> {
@@ -199,9 +196,10 @@ impl Removed {
         self.manifests.get(at)
     }
 
-    /// The manifest at `digest`, with its media type and exact bytes.
-    pub(crate) fn manifest(&self, digest: &Digest) -> Option<Manifest> {
-        self.saved(digest)?.parsed()
+    /// The manifest at `digest`, and its exact bytes.
+    pub(crate) fn manifest(&self, digest: &Digest) -> Option<(Manifest, &[u8])> {
+        let saved = self.saved(digest)?;
+        Some((saved.parsed()?, &saved.raw))
     }
 
     fn sort(&mut self) {
@@ -219,37 +217,24 @@ impl Saved {
     }
 }
 
-fn removed(plan: &RepositoryPlan) -> Removed {
-    let is_placeholder = |verdict: &Verdict| matches!(verdict, Verdict::Remove(Why::Placeholder));
-    let placeholders: BTreeSet<&Digest> = plan
-        .removed_tags()
-        .filter(|decision| is_placeholder(&decision.verdict))
-        .filter_map(|decision| decision.digest.as_ref())
-        .collect();
-    let deleted = plan.manifests.iter().filter(|removal| !placeholders.contains(&removal.digest));
-    let deleted = deleted.map(|removal| Saved {
-        digest: removal.digest.clone(),
-        media_type: removal.media_type.clone(),
-        raw: removal.raw.clone(),
-        stays: false,
-        collected: None,
-    });
-    let stays = plan.untagged.iter().filter(|manifest| !placeholders.contains(&manifest.digest));
-    let stays = stays.map(|manifest| Saved {
-        digest: manifest.digest.clone(),
-        media_type: manifest.media_type.clone(),
-        raw: manifest.raw.clone(),
-        stays: true,
-        collected: None,
-    });
+fn removed(plan: &RepositoryPlan, contents: &Contents) -> Option<Removed> {
+    let save = |affected: Affected<'_>| {
+        Some(Saved {
+            digest: affected.digest.clone(),
+            media_type: affected.media_type.clone(),
+            raw: Arc::clone(contents.get(affected.digest)?),
+            stays: affected.stays,
+            collected: None,
+        })
+    };
     let tags = plan.removed_tags().filter(|decision| !is_placeholder(&decision.verdict));
     let mut removed = Removed {
         repository: plan.repository.clone(),
         tags: tags.map(|decision| (decision.tag.clone(), decision.digest.clone())).collect(),
-        manifests: deleted.chain(stays).collect(),
+        manifests: affected_in(plan).into_iter().map(save).collect::<Option<_>>()?,
     };
     removed.sort();
-    removed
+    Some(removed)
 }
 
 /// With its scheme, where the user named one: it is to be reached again in the same way.
@@ -281,11 +266,12 @@ mod address {
 mod content {
     use std::sync::Arc;
 
+    use base64::display::Base64Display;
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(raw: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64_STANDARD.encode(raw))
+        serializer.collect_str(&Base64Display::new(raw, &BASE64_STANDARD))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {

@@ -46,7 +46,9 @@ impl Change {
             let is_undated = |repository: &Repository, tag: &Tag| {
                 undated.get(repository).is_some_and(|undated| undated.contains(tag))
             };
-            snapshot::read_facts(registry, &mut snapshot.repositories, &is_undated, &session.ui).await;
+            let names_label = |label: &str| policy.names_label(label);
+            let repositories = &mut snapshot.repositories;
+            snapshot::read_facts(registry, repositories, &is_undated, &names_label, &session.ui).await;
         }
         Ok(())
     }

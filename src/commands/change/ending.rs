@@ -40,7 +40,7 @@ impl Change {
     pub(super) fn report(
         &self,
         session: &Session,
-        planned: &Planned,
+        planned: Planned,
         deleted: Option<&Deleted>,
         collection: &Collection,
         verified: Option<anyhow::Result<Verified>>,
@@ -65,8 +65,13 @@ impl Change {
         match self.output.format {
             Format::Json => {
                 let host = planned.registry.host();
-                let document =
-                    report::json::run(self.name, host, planned.document.clone(), Some(&ended), exit_code);
+                let document = report::json::run(
+                    self.name,
+                    host,
+                    planned.document.unwrap_or_default(),
+                    Some(&ended),
+                    exit_code,
+                );
                 session.ui.data(&format!("{document:#}\n"));
             }
             Format::Table => {

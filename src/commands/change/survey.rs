@@ -15,7 +15,7 @@ use crate::commands::session::Place;
 impl Change {
     /// What a run would do beyond the plan that was shown: what the collector says it would remove.
     pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
-        let planned = Planned::of(&plan);
+        let planned = Planned::of(&plan, self.output.format);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
             let task = self.task(session, site, &planned);
             let survey = session.unless_cancelled(collect::survey(site)).await?;
@@ -32,7 +32,13 @@ impl Change {
         if self.output.format == Format::Json {
             session.ui.data(&format!(
                 "{:#}\n",
-                report::json::run(self.name, plan.registry.host(), planned.document, None, 0)
+                report::json::run(
+                    self.name,
+                    plan.registry.host(),
+                    planned.document.unwrap_or_default(),
+                    None,
+                    0
+                )
             ));
         } else {
             session.ui.say("Dry run: nothing was changed.");
@@ -57,7 +63,7 @@ impl Change {
             }
             _ => return Ok(false),
         };
-        let planned = Planned::of(plan);
+        let planned = Planned::of(plan, self.output.format);
         if let Some(refusal) = blocked(&planned.blockers) {
             return Err(refusal.into());
         }

@@ -108,20 +108,20 @@ impl Restoring<'_> {
             Ok(Some(there)) if there == item.digest => Fate::PutBack,
             Ok(Some(other)) => Fate::left_to(&other),
             Ok(None) => match self.removed.manifest(&item.digest) {
-                Some(manifest) => self.put(item, &manifest).await,
+                Some((manifest, raw)) => self.put(item, &manifest, raw).await,
                 None => Fate::Failed("its manifest in the record cannot be read".to_owned()),
             },
         }
     }
 
-    async fn put(&self, item: &Item, manifest: &Manifest) -> Fate {
+    async fn put(&self, item: &Item, manifest: &Manifest, raw: &[u8]) -> Fate {
         if let Err(why) = self.has_blobs(manifest).await {
             return Fate::Failed(why);
         }
         let registry = self.restorer.registry;
         let repository = &self.removed.repository;
         let put = registry
-            .put_manifest(repository, reference(&item.place), manifest.media_type.as_str(), &manifest.raw)
+            .put_manifest(repository, reference(&item.place), manifest.media_type.as_str(), raw)
             .await;
         if let Err(error) = &put
             && !error.is_effect_unknown()

@@ -1,5 +1,7 @@
 //! What belongs to a manifest stays and goes with it; what belongs to nothing goes.
 
+use std::sync::Arc;
+
 use super::world::{World, digest_of, now, signature_tag, world};
 use super::{by, check, keep, make, older_than, pattern, policy, refused, remove, text};
 use crate::error::Kind;
@@ -224,7 +226,7 @@ fn the_audit_sees_what_is_done_to_referrers() {
     let turned = faults(&|plan| plan.repositories[0].ranks.reverse());
     assert!(turned.contains("which refers to it"), "{turned}");
     let unverified = faults(&|plan| {
-        let kept = plan.kept.manifests.values_mut().next().unwrap();
+        let kept = Arc::make_mut(&mut plan.kept).manifests.values_mut().next().unwrap();
         kept.remove(&digest_of("rn"));
     });
     assert!(unverified.contains("would not be verified"), "{unverified}");

@@ -70,7 +70,7 @@ impl Files {
             let stored = store.repositories.entry(name.parse().unwrap()).or_default();
             self.fill(name, view, stored);
             for (digest, manifest) in view.read_manifests() {
-                store.blobs.insert(digest.clone(), file(manifest.size().0));
+                store.blobs.insert(digest.clone(), file(manifest.size.0));
                 store.blobs.extend(manifest.blobs().map(|blob| (blob.digest.clone(), file(blob.size.0))));
             }
         }

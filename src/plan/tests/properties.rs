@@ -240,7 +240,7 @@ proptest! {
             for (_, view) in snapshot.read_repositories() {
                 for digest in view.manifests.keys() {
                     if let Some(manifest) = view.manifest(digest) {
-                        sizes.insert(digest.clone(), manifest.size().0);
+                        sizes.insert(digest.clone(), manifest.size.0);
                         sizes.extend(manifest.blobs().map(|blob| (blob.digest.clone(), blob.size.0)));
                     }
                 }

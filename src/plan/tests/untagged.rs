@@ -1,5 +1,7 @@
 //! Manifests that no tag leads to go where the store shows them all, and nothing that stays needs them.
 
+use std::sync::Arc;
+
 use super::world::{World, digest_of, now, signature_tag, world};
 use super::{audit, by, check, keep, make, pattern, policy, remove, text};
 use crate::error::Kind;
@@ -264,7 +266,7 @@ fn a_plan_for_the_untagged_that_was_tampered_with_fails_the_audit() {
             .push(super::super::ManifestRemoval { digest: digest_of(name), ..removal });
         let step = Step::DeleteManifest { digest: digest_of(name), expects: [].into(), after: [].into() };
         plan.repositories[0].ranks.push(vec![step]);
-        plan.kept.manifests.get_mut(&"app".parse().unwrap()).unwrap().remove(&digest_of(name));
+        Arc::make_mut(&mut plan.kept).manifests.get_mut(&"app".parse().unwrap()).unwrap().remove(&digest_of(name));
         plan
     };
     // Deleted are a part of a kept index, and what a kept image's referrer is about.

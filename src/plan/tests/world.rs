@@ -229,7 +229,7 @@ impl World {
         );
         let mut manifest = Manifest::parse(made.digest, Placeholder::MEDIA_TYPE, &made.raw).unwrap();
         manifest.digest = digest_of("placeholder");
-        manifest.raw = [b'x'; 100].into();
+        manifest.size = ByteSize(100);
         self.insert(repository, "placeholder", manifest);
         self.tag(repository, tag, "placeholder")
     }
@@ -270,7 +270,8 @@ fn bare(name: &str) -> Manifest {
         children: Vec::new(),
         subject: None,
         annotations: BTreeMap::new(),
-        raw: [b'x'; 100].into(),
+        size: ByteSize(100),
+        raw: None,
     }
 }
 

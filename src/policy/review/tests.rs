@@ -2,7 +2,8 @@ use super::super::file;
 use super::*;
 use crate::model::manifest::OCI_MANIFEST;
 use crate::model::{
-    Digest, ImageFacts, Manifest, ManifestKind, ManifestState, RepositoryState, RepositoryView, TagState,
+    ByteSize, Digest, ImageFacts, Manifest, ManifestKind, ManifestState, RepositoryState, RepositoryView,
+    TagState,
 };
 
 fn now() -> Timestamp {
@@ -23,7 +24,8 @@ fn snapshot(tags: &[&str]) -> Snapshot {
             children: Vec::new(),
             subject: None,
             annotations: [].into(),
-            raw: [].into(),
+            size: ByteSize(0),
+            raw: None,
         };
         let facts = ImageFacts {
             created: Some("2026-01-01T00:00:00Z".to_owned()),

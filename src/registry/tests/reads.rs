@@ -159,11 +159,14 @@ async fn a_manifest_is_put_once_whatever_happens() {
     let registry = connected(&fake).await;
     let app = repository("app");
     let saved = registry.manifest(&app, &first).await.unwrap().unwrap();
-    registry.put_manifest(&app, &tag("v2"), DOCKER_MANIFEST, &saved.raw).await.unwrap();
+    registry.put_manifest(&app, &tag("v2"), DOCKER_MANIFEST, saved.raw.as_deref().unwrap()).await.unwrap();
     assert_eq!(registry.resolve(&app, &tag("v2")).await.unwrap(), Some(first));
     fake.forget_requests();
     fake.fault(Fault::on("PUT", "").cuts_after_the_effect());
-    let error = registry.put_manifest(&app, &tag("v3"), DOCKER_MANIFEST, &saved.raw).await.unwrap_err();
+    let error = registry
+        .put_manifest(&app, &tag("v3"), DOCKER_MANIFEST, saved.raw.as_deref().unwrap())
+        .await
+        .unwrap_err();
     assert!(error.is_effect_unknown());
     assert_eq!(fake.requests().len(), 1);
     assert_eq!(fake.tags("app"), ["v1", "v2", "v3"]);
