@@ -125,7 +125,9 @@ pub(crate) async fn collect<R>(
     let after = task.site.size().await;
     let forgotten = maintained.forgotten.map(|forgotten| forgotten.map_err(|error| error.to_string()));
     let collection = match report(task, &swept) {
-        Ok(collected) => Collection::Done(Collected { before, after, service, forgotten, ..collected }),
+        Ok(collected) => {
+            Collection::Done(Box::new(Collected { before, after, service, forgotten, ..collected }))
+        }
         Err(error) => Collection::Failed(error),
     };
     (collection, Some(registry))
@@ -276,7 +278,7 @@ fn report(task: &Task<'_>, swept: &Swept) -> anyhow::Result<Collected> {
         swept: removed,
         beyond_plan: eligible.iter().filter(|digest| !task.dead.contains(*digest)).cloned().collect(),
         remarks,
-        tidied: Box::new(swept.tidied.clone()),
+        tidied: swept.tidied.clone(),
         before: None,
         after: None,
         forgotten: None,

@@ -54,7 +54,7 @@ pub(crate) use hash::path_of;
 pub(crate) use in_use::{Services, Usage};
 pub(crate) use quiet::Quiet;
 pub(crate) use recover::Busy;
-pub(crate) use tags::PushTimes;
+pub(crate) use tags::{Links, PushTimes};
 pub(crate) use window::{Manner, Opening, Restored, Window};
 
 /// A connection to one engine that answered.

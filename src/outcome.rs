@@ -115,13 +115,13 @@ pub(crate) enum Collection {
     NotHere(String),
     /// The collector was asked, and there is no garbage; the registry was not stopped for it.
     NothingToCollect,
-    Done(Collected),
+    Done(Box<Collected>),
     /// It did not happen, or not to its end; the kind of the error says how much it matters.
     Failed(anyhow::Error),
 }
 
 /// What a collection did, as the collector and the store say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Collected {
     pub(crate) container: String,
     pub(crate) mode: &'static str,
@@ -132,7 +132,7 @@ pub(crate) struct Collected {
     pub(crate) beyond_plan: Vec<Digest>,
     /// What differs between the certificate and the sweep.
     pub(crate) remarks: Vec<String>,
-    pub(crate) tidied: Box<Tidied>,
+    pub(crate) tidied: Tidied,
     /// Of the blobs that went and the uploads, where their files were seen before.
     pub(crate) content: Option<ByteSize>,
     /// Size of the store on the disk, where it could be measured.
@@ -146,7 +146,7 @@ pub(crate) struct Collected {
 impl Collection {
     /// Whether pushes can be damaged by what a cache remembers.
     pub(crate) fn is_remembered(&self) -> bool {
-        matches!(self, Self::Done(Collected { forgotten: Some(Err(_)), .. }))
+        matches!(self, Self::Done(collected) if matches!(collected.forgotten, Some(Err(_))))
     }
 }
 

@@ -77,8 +77,9 @@ pub(crate) struct RepositoryPlan {
     pub(crate) freed: ByteSize,
     /// How many manifests without a tag stay for themselves, by reason.
     pub(crate) spared: BTreeMap<String, usize>,
-    /// Whether all of its manifests were seen: what is there beside them came later.
-    pub(crate) is_seen_whole: bool,
+    /// The manifests that the store showed and nobody read; `None` where the store was not seen. What else there is came
+    /// later.
+    pub(crate) unread: Option<BTreeSet<Digest>>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +119,7 @@ pub(crate) enum Why {
     /// No tag leads to it, and nothing that stays needs it; what it is about is gone, or goes.
     Unneeded {
         about: Option<Digest>,
+        pushed: Timestamp,
     },
 }
 
@@ -295,10 +297,7 @@ fn plan_repository(
         ranks,
         freed: ByteSize(0),
         spared: decided.loose.spared,
-        is_seen_whole: snapshot
-            .store
-            .as_ref()
-            .is_some_and(|store| store.repositories.contains_key(repository)),
+        unread: loose::unread(snapshot, repository, view),
     })
 }
 

@@ -80,14 +80,13 @@ pub(crate) fn way_back(ended: &Ended) -> Option<String> {
 
 /// The estimate and what came of it, to the byte.
 fn compared(ended: &Ended) -> String {
-    match (ended.estimate, ended.collection) {
-        (estimate, Collection::Done(Collected { content: Some(content), .. })) if estimate.is_exact => {
-            let (estimated, content) = (estimate.total().0, content.0);
-            if estimated == content {
-                format!("Came back: {content} bytes, as estimated\n")
-            } else {
-                format!("Came back: {content} bytes; {estimated} were estimated\n")
-            }
+    let Collection::Done(collected) = ended.collection else { return String::new() };
+    match (collected.content, ended.estimate.total()) {
+        (Some(content), estimated) if ended.estimate.is_exact && content == estimated => {
+            format!("Came back: {} bytes, as estimated\n", content.0)
+        }
+        (Some(content), estimated) if ended.estimate.is_exact => {
+            format!("Came back: {} bytes; {} were estimated\n", content.0, estimated.0)
         }
         _ => String::new(),
     }
@@ -96,13 +95,11 @@ fn compared(ended: &Ended) -> String {
 /// Bytes that came back: the content that was removed or, where its files were not seen before, the difference on the disk;
 /// never an estimate.
 pub(crate) fn reclaimed(collection: &Collection) -> Shown {
-    match collection {
-        Collection::Done(Collected { content: Some(content), .. }) => Shown::Bytes(*content),
-        Collection::Done(Collected { before: Some(before), after: Some(after), .. }) => {
-            Shown::Bytes(before.saturating_sub(*after))
-        }
-        Collection::Done(_) => Shown::NotMeasured,
-        _ => Shown::Bytes(ByteSize(0)),
+    let Collection::Done(collected) = collection else { return Shown::Bytes(ByteSize(0)) };
+    match (collected.content, collected.before, collected.after) {
+        (Some(content), ..) => Shown::Bytes(content),
+        (None, Some(before), Some(after)) => Shown::Bytes(before.saturating_sub(after)),
+        _ => Shown::NotMeasured,
     }
 }
 
@@ -275,4 +272,42 @@ fn problems(verified: &Verified) -> String {
         count(verified.blobs, "blob")
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(content: Option<u64>, estimate: Estimate) -> String {
+        let disk = |bytes| Some(ByteSize(bytes));
+        let collected = Collected {
+            content: content.map(ByteSize),
+            before: disk(9_000),
+            after: disk(1_000),
+            ..Collected::default()
+        };
+        let collection = &Collection::Done(Box::new(collected));
+        ended(&Ended { outcome: None, run: None, collection, verified: None, estimate })
+    }
+
+    #[test]
+    fn the_estimate_is_compared_with_what_came_back_to_the_byte() {
+        let of = |deletions, is_exact| Estimate {
+            deletions: ByteSize(deletions),
+            is_exact,
+            ..Estimate::default()
+        };
+        let exact = told(Some(5_123), of(5_123, true));
+        assert!(
+            exact.contains("Came back: 5123 bytes, as estimated\nTotal reclaimed space: 5.123kB\n"),
+            "{exact}"
+        );
+        let less = told(Some(5_122), of(5_123, true));
+        assert!(less.contains("Came back: 5122 bytes; 5123 were estimated\n"), "{less}");
+        for (content, estimate) in [(Some(5_123), of(6_000, false)), (None, of(5_123, true))] {
+            let text = told(content, estimate);
+            assert!(!text.contains("estimated"), "{text}");
+        }
+        assert!(told(None, of(0, false)).contains("Total reclaimed space: 8kB"), "as measured on the disk");
+    }
 }

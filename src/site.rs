@@ -1,8 +1,6 @@
 //! A registry's container on an engine, and its store.
 
-use std::collections::BTreeMap;
-
-use crate::engine::{Certainty, Driver, Engine, PushTimes, RegistryContainer, StoreConfiguration};
+use crate::engine::{Certainty, Driver, Engine, Links, PushTimes, RegistryContainer, StoreConfiguration};
 use crate::error::Failure;
 use crate::model::{ByteSize, Digest, Flaw, RegistryAddress, Repository, Snapshot, Tag, TagState};
 
@@ -24,12 +22,12 @@ impl Site {
         }
     }
 
-    /// The tags of a repository as the store has them now: one request to the engine, none to the registry. A tag whose
-    /// link is odd is not in the answer.
-    pub(crate) async fn tags(&self, repository: &Repository) -> anyhow::Result<BTreeMap<Tag, Digest>> {
+    /// The tags and manifests of a repository as the store has them now: one request to the engine, none to the registry.
+    /// What is odd is not in the answer; `None` where the store is not made of files.
+    pub(crate) async fn links(&self, repository: &Repository) -> anyhow::Result<Option<Links>> {
         match self.root() {
-            Some(root) => self.engine.tags_in_store(&self.container, root, repository).await,
-            None => Ok(BTreeMap::new()),
+            Some(root) => self.engine.links_in_store(&self.container, root, repository).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -82,7 +80,7 @@ impl Site {
         let Some((repository, tags)) = sample else {
             return self.accept_or_doubt(snapshot);
         };
-        let stored = self.engine.tags_in_store(&self.container, root, repository).await?;
+        let stored = self.engine.links_in_store(&self.container, root, repository).await?.tags;
         // One tag may have been pushed since it was read; all of them in one repository have not.
         if tags.iter().any(|(tag, digest)| stored.get(*tag) == Some(*digest)) {
             return Ok(());

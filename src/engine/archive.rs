@@ -1,7 +1,6 @@
 //! Files out of a container, also a stopped one, through the engine's archive endpoint: one request gives a folder as
 //! a tar stream, which is read as it comes.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
@@ -12,9 +11,9 @@ use tar::{Archive, EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::configuration::StoreConfiguration;
-use super::tags::{PushTimes, add_push_time};
+use super::tags::{Links, PushTimes, add_push_time};
 use super::{Engine, RegistryContainer, status};
-use crate::model::{Digest, Tag, printable};
+use crate::model::printable;
 
 const LONGEST_CONFIGURATION: u64 = 1024 * 1024;
 /// A link file holds a digest and nothing else.
@@ -34,9 +33,9 @@ impl Engine {
             .with_context(|| format!("read {} in the container `{}`", printable(path), registry.name))
     }
 
-    pub(super) async fn archived_tags(&self, container: &str, folder: &str) -> Result<BTreeMap<Tag, Digest>> {
-        let tags = self.stream_archive(container, folder.to_owned(), read_tags).await;
-        Ok(tags.with_context(|| format!("read {} in the container", printable(folder)))?.unwrap_or_default())
+    pub(super) async fn archived_links(&self, container: &str, folder: &str) -> Result<Links> {
+        let links = self.stream_archive(container, folder.to_owned(), read_links).await;
+        Ok(links.with_context(|| format!("read {} in the container", printable(folder)))?.unwrap_or_default())
     }
 
     pub(super) async fn archived_push_times(&self, container: &str, folder: &str) -> Result<PushTimes> {
@@ -164,21 +163,21 @@ fn read_first(mut archive: Archive<impl Read>) -> io::Result<Option<Content>> {
     }
 }
 
-/// From an archive of `tags/`: the entries `tags/<tag>/current/link`.
-fn read_tags(mut archive: Archive<impl Read>) -> io::Result<BTreeMap<Tag, Digest>> {
-    let mut tags = BTreeMap::new();
+/// From an archive of `_manifests/`.
+fn read_links(mut archive: Archive<impl Read>) -> io::Result<Links> {
+    let mut links = Links::default();
     for entry in archive.entries()? {
         let entry = entry?;
-        let Some(tag) = current_link_of(&entry.path_bytes()) else {
-            continue;
-        };
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let Some(path) = path.trim_start_matches("./").strip_prefix("_manifests/") else { continue };
+        let seconds = entry.header().mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
+        links.add_revision(path, seconds);
         let mut link = String::new();
-        let is_text = entry.take(LONGEST_LINK).read_to_string(&mut link).is_ok();
-        if let (true, Ok(digest)) = (is_text, link.parse()) {
-            tags.insert(tag, digest);
+        if path.ends_with("/link") && entry.take(LONGEST_LINK).read_to_string(&mut link).is_ok() {
+            links.add_tag(path, &link);
         }
     }
-    Ok(tags)
+    Ok(links)
 }
 
 /// From an archive of `repositories/`, of which names and times are looked at.
@@ -196,53 +195,51 @@ fn read_push_times(mut archive: Archive<impl Read>) -> io::Result<PushTimes> {
     Ok(times)
 }
 
-fn current_link_of(path: &[u8]) -> Option<Tag> {
-    let path = std::str::from_utf8(path).ok()?;
-    let mut parts = path.trim_start_matches("./").split('/');
-    let (Some("tags"), Some(tag), Some("current"), Some("link"), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    tag.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::str::FromStr as _;
+
     use super::*;
+    use crate::model::{Digest, Tag};
 
     fn archive(files: &[(&str, &str)]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, content) in files {
             let mut header = Header::new_gnu();
             header.set_size(content.len() as u64);
+            header.set_mtime(1);
             tar.append_data(&mut header, path, content.as_bytes()).unwrap();
         }
         tar.into_inner().unwrap()
     }
 
     #[test]
-    fn only_whole_links_of_tags_are_read() {
-        let digest = format!("sha256:{}", "a".repeat(64));
+    fn only_whole_links_are_read() {
+        let (one, other) = ("a".repeat(64), "b".repeat(64));
+        let digest = format!("sha256:{one}");
         let bytes = archive(&[
-            ("tags/v1/current/link", &digest),
-            ("tags/v1/index/sha256/aa/link", &format!("sha256:{}", "b".repeat(64))),
-            ("tags/empty/current/link", ""),
-            ("tags/cut/current/link", &digest[..40]),
-            ("tags/long/current/link", &"x".repeat(10_000)),
-            ("tags/.odd/current/link", &digest),
-            ("tags/v2/current/link", &digest),
+            ("_manifests/tags/v1/current/link", &digest),
+            ("_manifests/tags/v1/index/sha256/aa/link", &format!("sha256:{other}")),
+            ("_manifests/tags/empty/current/link", ""),
+            ("_manifests/tags/cut/current/link", &digest[..40]),
+            ("_manifests/tags/long/current/link", &"x".repeat(10_000)),
+            ("_manifests/tags/.odd/current/link", &digest),
+            ("_manifests/tags/v2/current/link", &digest),
+            (&format!("_manifests/revisions/sha256/{one}/link"), &digest),
+            ("_manifests/revisions/sha256/aa/link", &digest),
         ]);
-        let tags = read_tags(Archive::new(bytes.as_slice())).unwrap();
-        let names: Vec<&str> = tags.keys().map(Tag::as_str).collect();
+        let links = read_links(Archive::new(bytes.as_slice())).unwrap();
+        let digest = Digest::from_str(&digest).unwrap();
+        let names: Vec<&str> = links.tags.keys().map(Tag::as_str).collect();
         assert_eq!(names, ["v1", "v2"]);
-        assert_eq!(tags.values().next().map(Digest::to_string), Some(digest));
+        assert!(links.tags.values().all(|at| *at == digest));
+        assert_eq!(links.revisions.into_keys().collect::<Vec<_>>(), [digest]);
     }
 
     #[test]
     fn an_archive_that_breaks_off_is_an_error() {
         let digest = format!("sha256:{}", "a".repeat(64));
-        let bytes = archive(&[("tags/v1/current/link", &digest)]);
-        assert!(read_tags(Archive::new(&bytes[..600])).is_err());
+        let bytes = archive(&[("_manifests/tags/v1/current/link", &digest)]);
+        assert!(read_links(Archive::new(&bytes[..600])).is_err());
     }
 }

@@ -1,14 +1,17 @@
-//! A repository's tags as they are immediately before its first step, and what they say against a step.
+//! A repository's tags and, where the store can be read, its manifests as they are immediately before its first step, and
+//! what they say against a step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use crate::model::{Digest, Holdings, ManifestKind, Tag};
 use crate::plan::{RepositoryPlan, Why};
 use crate::policy::{Removed, Verdict};
-use crate::registry::{Reference, Registry};
+use crate::registry::{self, Reference, Registry};
 use crate::site::Site;
 
 /// Where the tags are now. Those that go with their manifest are looked at too: one that was moved off its digest
@@ -18,15 +21,35 @@ pub(super) struct Present {
     /// The same by digest.
     at: BTreeMap<Digest, BTreeSet<Tag>>,
     /// Digests that something pushed since the plan needs.
-    needed: BTreeMap<Digest, Tag>,
+    needed: BTreeMap<Digest, Newcomer>,
     /// What goes because its subject goes or is gone, with that subject.
     follows: BTreeMap<Digest, Digest>,
-    /// Digests that have a tag which the plan does not remove.
-    standing: BTreeMap<Digest, Tag>,
-    /// A tag pushed since the plan whose needs are not fully known.
-    opaque: Option<Tag>,
+    /// Digests that have a tag which the plan does not remove, or were pushed since.
+    standing: BTreeMap<Digest, Newcomer>,
+    /// What was pushed since the plan and whose needs are not fully known.
+    opaque: Option<Newcomer>,
+    /// When the manifests were pushed that no tag led to and that go.
+    untagged: BTreeMap<Digest, Timestamp>,
+    /// When each manifest was pushed, as the store has it now; `None`: it could not be read.
+    revisions: Option<BTreeMap<Digest, Timestamp>>,
     began: Instant,
     took: Duration,
+}
+
+/// A tag, or a manifest without one.
+#[derive(Debug, Clone)]
+enum Newcomer {
+    Tag(Tag),
+    Manifest(Digest),
+}
+
+impl fmt::Display for Newcomer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => write!(f, "tag `{tag}`"),
+            Self::Manifest(digest) => write!(f, "the untagged manifest sha256:{}", digest.short()),
+        }
+    }
 }
 
 /// Lists and resolves the tags again: through the store in one request where it can be reached, else by one request for
@@ -39,14 +62,16 @@ pub(super) async fn again(
 ) -> anyhow::Result<Present> {
     let began = Instant::now();
     let repository = &plan.repository;
-    let stored = async {
+    let links = async {
         match store {
-            Some(store) => store.tags(repository).await.unwrap_or_default(),
-            None => BTreeMap::new(),
+            Some(store) => store.links(repository).await.ok().flatten(),
+            None => None,
         }
     };
     let dangling = dangling_tags(plan);
-    let (listed, stored) = tokio::join!(registry.tags(repository), stored);
+    let (listed, links) = tokio::join!(listed(registry, plan), links);
+    let (stored, revisions) =
+        links.map_or_else(Default::default, |links| (links.tags, Some(links.revisions)));
     let tags: BTreeMap<Tag, Option<Digest>> = stream::iter(listed?)
         .map(|tag| {
             // The store still has the link of a tag whose manifest is gone.
@@ -63,8 +88,9 @@ pub(super) async fn again(
         .try_collect()
         .await?;
     let mut at: BTreeMap<Digest, BTreeSet<Tag>> = BTreeMap::new();
-    for (tag, digest) in &tags {
-        if let Some(digest) = digest {
+    let resolved = tags.iter().filter_map(|(tag, digest)| Some((tag, digest.as_ref()?)));
+    for (tag, digest) in resolved.chain(&stored) {
+        if tags.get(tag).is_none_or(|now| now.as_ref() == Some(digest)) {
             at.entry(digest.clone()).or_default().insert(tag.clone());
         }
     }
@@ -72,7 +98,7 @@ pub(super) async fn again(
     let standing = tags
         .iter()
         .filter(|(tag, _)| !removed.contains(tag))
-        .filter_map(|(tag, digest)| Some((digest.clone()?, tag.clone())));
+        .filter_map(|(tag, digest)| Some((digest.clone()?, Newcomer::Tag(tag.clone()))));
     let mut present = Present {
         standing: standing.collect(),
         follows: follows(plan),
@@ -80,6 +106,8 @@ pub(super) async fn again(
         at,
         needed: BTreeMap::new(),
         opaque: None,
+        untagged: untagged(plan),
+        revisions,
         began,
         took: Duration::ZERO,
     };
@@ -88,10 +116,26 @@ pub(super) async fn again(
     Ok(present)
 }
 
+/// A repository without any tag is none to some servers.
+async fn listed(registry: &Registry, plan: &RepositoryPlan) -> Result<Vec<Tag>, registry::Error> {
+    match registry.tags(&plan.repository).await {
+        Err(error) if error.is_absent() && plan.kept_tags().next().is_none() => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
 /// The tags that lead to no manifest and are taken away all the same.
 fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
     let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
     removed.map(|decision| &decision.tag).collect()
+}
+
+fn untagged(plan: &RepositoryPlan) -> BTreeMap<Digest, Timestamp> {
+    let untagged = plan.manifests.iter().filter_map(|removal| match &removal.why {
+        Why::Unneeded { pushed, .. } => Some((removal.digest.clone(), *pushed)),
+        _ => None,
+    });
+    untagged.collect()
 }
 
 /// What the plan removes for the sake of its subject alone.
@@ -103,7 +147,9 @@ fn follows(plan: &RepositoryPlan) -> BTreeMap<Digest, Digest> {
         _ => None,
     });
     let referrers = plan.manifests.iter().filter_map(|removal| match &removal.why {
-        Why::GoesWith(subject) => Some((removal.digest.clone(), subject.clone())),
+        Why::GoesWith(subject) | Why::Unneeded { about: Some(subject), .. } => {
+            Some((removal.digest.clone(), subject.clone()))
+        }
         _ => None,
     });
     attachments.chain(referrers).collect()
@@ -126,39 +172,33 @@ impl Present {
     ) -> anyhow::Result<()> {
         let known = kept.manifests.get(&plan.repository);
         let doomed = super::deleted(plan);
-        let newcomers: Vec<(Tag, Digest)> = self
-            .tags
-            .iter()
-            .filter_map(|(tag, digest)| Some((tag.clone(), digest.clone()?)))
-            .filter(|(_, digest)| {
-                !known.is_some_and(|known| known.contains(digest)) && !doomed.contains(digest)
-            })
+        let is_known =
+            |digest: &Digest| known.is_some_and(|known| known.contains(digest)) || doomed.contains(digest);
+        let tagged = self.tags.iter().filter_map(|(tag, digest)| Some((digest.as_ref()?, tag)));
+        let mut newcomers: BTreeMap<Digest, Newcomer> = tagged
+            .filter(|(digest, _)| !is_known(digest))
+            .map(|(digest, tag)| (digest.clone(), Newcomer::Tag(tag.clone())))
             .collect();
-        for (tag, digest) in newcomers {
-            match registry.manifest(&plan.repository, Reference::Digest(&digest)).await? {
-                Some(manifest) if manifest.kind == ManifestKind::Image => {
-                    self.needed.extend(
-                        manifest.subject.as_ref().map(|subject| (subject.digest.clone(), tag.clone())),
-                    );
-                }
-                Some(manifest) if manifest.kind == ManifestKind::Index => {
-                    self.needed.extend(
-                        manifest.subject.as_ref().map(|subject| (subject.digest.clone(), tag.clone())),
-                    );
-                    let unknown = manifest.child_manifests().any(|child| {
-                        !doomed.contains(&child.digest)
-                            && !known.is_some_and(|known| known.contains(&child.digest))
-                    });
-                    if unknown {
-                        self.opaque = Some(tag.clone());
-                    }
-                    self.needed
-                        .extend(manifest.children.iter().map(|child| (child.digest.clone(), tag.clone())));
-                }
-                Some(_) => self.opaque = Some(tag),
-                // It leads nowhere, so it needs nothing.
-                None => {}
+        if let (Some(revisions), Some(unread)) = (&self.revisions, &plan.unread) {
+            let untagged = revisions.keys().filter(|digest| !is_known(digest) && !unread.contains(*digest));
+            for digest in untagged {
+                let newcomer = || Newcomer::Manifest(digest.clone());
+                self.standing.entry(digest.clone()).or_insert_with(newcomer);
+                newcomers.entry(digest.clone()).or_insert_with(newcomer);
             }
+        }
+        let is_read = |digest: &Digest| is_known(digest) || newcomers.contains_key(digest);
+        for (digest, newcomer) in &newcomers {
+            // What leads nowhere needs nothing.
+            let Some(manifest) = registry.manifest(&plan.repository, Reference::Digest(digest)).await? else {
+                continue;
+            };
+            let has_unknown_parts = manifest.child_manifests().any(|child| !is_read(&child.digest));
+            if manifest.kind == ManifestKind::Schema1 || has_unknown_parts {
+                self.opaque = Some(newcomer.clone());
+            }
+            let needed = manifest.subject.into_iter().chain(manifest.children);
+            self.needed.extend(needed.map(|needed| (needed.digest.clone(), newcomer.clone())));
         }
         Ok(())
     }
@@ -167,16 +207,24 @@ impl Present {
         if let Some(tag) = self.at.get(digest).and_then(|tags| tags.difference(expects).next()) {
             return Some(format!("tag `{tag}` was put on it since the plan"));
         }
-        if let Some(tag) = self.needed.get(digest) {
-            return Some(format!("tag `{tag}`, pushed since the plan, needs it"));
+        if let Some(planned) = self.untagged.get(digest) {
+            let Some(revisions) = &self.revisions else {
+                return Some("the registry's files could not be read again".to_owned());
+            };
+            if revisions.get(digest).is_some_and(|pushed| pushed.as_second() > planned.as_second()) {
+                return Some("it was pushed again since the plan".to_owned());
+            }
         }
-        if let Some(tag) = self.follows.get(digest).and_then(|subject| self.stands(subject)) {
-            return Some(format!("tag `{tag}`, pushed since the plan, is on or needs what it belongs to"));
+        if let Some(newcomer) = self.needed.get(digest) {
+            return Some(format!("{newcomer}, pushed since the plan, needs it"));
         }
-        self.opaque.as_ref().map(|tag| format!("tag `{tag}`, pushed since the plan, may need it"))
+        if let Some(newcomer) = self.follows.get(digest).and_then(|subject| self.stands(subject)) {
+            return Some(format!("{newcomer}, pushed since the plan, is on or needs what it belongs to"));
+        }
+        self.opaque.as_ref().map(|newcomer| format!("{newcomer}, pushed since the plan, may need it"))
     }
 
-    fn stands(&self, subject: &Digest) -> Option<&Tag> {
+    fn stands(&self, subject: &Digest) -> Option<&Newcomer> {
         self.standing.get(subject).or_else(|| self.needed.get(subject))
     }
 
@@ -188,3 +236,6 @@ impl Present {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

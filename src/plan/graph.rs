@@ -151,7 +151,8 @@ fn strays<'a>(
 ) -> impl Iterator<Item = &'a Digest> {
     let roots = view.tags_by_digest().into_keys().chain(named(view, decided));
     let led_to = with_referrers(view, referrers, roots, &BTreeSet::new());
-    let is_stray = move |digest: &Digest| !led_to.contains(digest) && !decided.loose.may_go.contains(digest);
+    let is_stray =
+        move |digest: &Digest| !led_to.contains(digest) && !decided.loose.may_go.contains_key(digest);
     view.read_manifests()
         .filter(move |(digest, manifest)| is_stray(digest) || manifest.kind == ManifestKind::Schema1)
         .map(|(digest, _)| digest)
@@ -202,10 +203,10 @@ pub(super) fn doomed<'a>(
             }
         }
     }
-    for (digest, manifest) in view.read_manifests() {
-        if decided.loose.may_go.contains(digest) && may_go(digest) {
+    for (digest, manifest) in view.read_manifests().filter(|(digest, _)| may_go(digest)) {
+        if let Some(pushed) = decided.loose.may_go.get(digest) {
             let about = manifest.subject.as_ref().map(|subject| subject.digest.clone());
-            doomed.entry(digest).or_insert_with(|| Doom::new(Why::Unneeded { about }));
+            doomed.entry(digest).or_insert_with(|| Doom::new(Why::Unneeded { about, pushed: *pushed }));
         }
     }
     rank(view, &mut doomed);

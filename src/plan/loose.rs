@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{
-    Digest, ManifestState, Repository, RepositoryView, Snapshot, StoreView, StoredRepository, TagState,
-};
+use crate::model::{Digest, Repository, RepositoryView, Snapshot, StoreView, StoredRepository, TagState};
 use crate::policy::{Kept, Policy};
 
 use super::graph;
@@ -15,8 +13,8 @@ use super::graph;
 /// What is to become of the manifests of a repository that no tag leads to.
 #[derive(Debug, Default)]
 pub(super) struct Loose {
-    /// They go, unless something that stays needs them.
-    pub(super) may_go: BTreeSet<Digest>,
+    /// They go, unless something that stays needs them; and when each was pushed.
+    pub(super) may_go: BTreeMap<Digest, Timestamp>,
     /// How many stay for themselves, by reason.
     pub(super) spared: BTreeMap<String, usize>,
 }
@@ -38,24 +36,34 @@ impl Loose {
         let obstacle = obstacle(store, stored, repository, view);
         let attached = held_by_attachments(snapshot, policy, repository, view, now);
         for digest in graph::untagged(view) {
-            let by_policy = || match stored.revisions.get(digest) {
-                None => Some("not in the store".to_owned()),
+            let Some(pushed) = stored.revisions.get(digest) else { continue };
+            let for_itself = || {
                 // 2.x takes the layer along when a manifest of the same content is deleted.
-                Some(_) if stored.layers.contains(digest) => Some("a layer as well".to_owned()),
-                Some(pushed) => {
-                    let kept = policy.spares_untagged(repository, view, digest, *pushed, store.now);
-                    kept.as_ref().or_else(|| attached.get(digest)).map(Kept::summary)
+                if stored.layers.contains(digest) {
+                    return Some("a layer as well".to_owned());
                 }
+                let kept = policy.spares_untagged(repository, view, digest, *pushed, store.now);
+                kept.as_ref().or_else(|| attached.get(digest)).map(Kept::summary)
             };
-            match obstacle.clone().or_else(by_policy) {
+            match obstacle.clone().or_else(for_itself) {
                 Some(why) => *loose.spared.entry(why).or_default() += 1,
                 None => {
-                    loose.may_go.insert(digest.clone());
+                    loose.may_go.insert(digest.clone(), *pushed);
                 }
             }
         }
         loose
     }
+}
+
+/// The manifests of the store that were not read; `None` where the store was not seen.
+pub(super) fn unread(
+    snapshot: &Snapshot,
+    repository: &Repository,
+    view: &RepositoryView,
+) -> Option<BTreeSet<Digest>> {
+    let stored = snapshot.store.as_ref()?.repositories.get(repository)?;
+    Some(stored.revisions.keys().filter(|digest| view.manifest(digest).is_none()).cloned().collect())
 }
 
 /// What a signature that stays whatever becomes of its subject is about: they stay together.
@@ -97,8 +105,7 @@ fn obstacle(
         Some(format!("tag `{tag}` is another in the store"))
     };
     let unread = || {
-        let is_read = |digest: &Digest| matches!(view.manifests.get(digest), Some(ManifestState::Read(_)));
-        let digest = stored.revisions.keys().find(|digest| !is_read(digest))?;
+        let digest = stored.revisions.keys().find(|digest| view.manifest(digest).is_none())?;
         Some(format!("manifest {digest} was not read"))
     };
     let why = graph::ineligible(view).or_else(odd).or_else(tag).or_else(unread)?;

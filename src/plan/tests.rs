@@ -3,6 +3,7 @@
 mod attachments;
 mod estimate;
 mod files;
+mod loose;
 mod policies;
 mod properties;
 mod stranded;

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::error::Failure;
     use crate::model::Digest;
-    use crate::outcome::{Collected, Fate, RepositoryOutcome, Service};
+    use crate::outcome::{Collected, Fate, RepositoryOutcome};
     use crate::plan::Estimate;
 
     fn outcome(fate: Fate, vanished: &[&str]) -> Outcome {
@@ -156,20 +156,11 @@ mod tests {
     #[test]
     fn a_cache_that_remembers_what_was_swept_is_no_success() {
         let collected = |forgotten| {
-            Collection::Done(Collected {
-                container: "registry".to_owned(),
-                mode: "offline",
-                marked: 1,
+            Collection::Done(Box::new(Collected {
                 swept: BTreeSet::from([Digest::of(b"swept")]),
-                beyond_plan: Vec::new(),
-                remarks: Vec::new(),
-                content: None,
-                before: None,
-                after: None,
-                service: Service::default(),
-                tidied: Box::default(),
                 forgotten,
-            })
+                ..Collected::default()
+            }))
         };
         for (forgotten, code) in [(None, 0), (Some(Ok(4)), 0), (Some(Err("PUSHES".to_owned())), PARTLY)] {
             let collection = collected(forgotten);

@@ -12,7 +12,7 @@ use crate::policy::Rule;
 
 /// What kind of thing one generated tag is.
 #[derive(Debug, Clone)]
-enum Thing {
+pub(super) enum Thing {
     Image {
         days: i64,
     },
@@ -52,12 +52,12 @@ fn thing() -> impl Strategy<Value = Thing> {
     ]
 }
 
-fn things() -> impl Strategy<Value = Vec<Thing>> {
+pub(super) fn things() -> impl Strategy<Value = Vec<Thing>> {
     prop::collection::vec(thing(), 1..12)
 }
 
 /// Repository `app` with one tag per thing; aliases and indexes point at things before them.
-fn build(things: &[Thing]) -> World {
+pub(super) fn build(things: &[Thing]) -> World {
     let mut world = world();
     let mut names: Vec<String> = Vec::new();
     for (number, thing) in things.iter().enumerate() {
@@ -100,13 +100,15 @@ fn build(things: &[Thing]) -> World {
     world
 }
 
-/// What the registry holds after the plan: the server's own rules, in twenty lines.
+/// What the registry and its store hold after the plan: the server's own rules, in thirty lines.
 pub(super) fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
     let mut after = snapshot.clone();
     for repository in &plan.repositories {
         let Some(RepositoryState::Read(view)) = after.repositories.get_mut(&repository.repository) else {
             continue;
         };
+        let stored =
+            after.store.as_mut().and_then(|store| store.repositories.get_mut(&repository.repository));
         for step in repository.ranks.iter().flatten() {
             match step {
                 Step::DeleteTag { tag, .. } => {
@@ -123,6 +125,10 @@ pub(super) fn apply(plan: &Plan, snapshot: &Snapshot) -> Snapshot {
                 }
             }
         }
+        if let Some(stored) = stored {
+            stored.tags.retain(|tag, _| view.tags.contains_key(tag));
+            stored.revisions.retain(|digest, _| view.manifests.contains_key(digest));
+        }
     }
     after
 }
@@ -134,7 +140,7 @@ fn removed(plan: &Plan) -> BTreeSet<String> {
         .collect()
 }
 
-fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
+pub(super) fn prune(keep: Option<u32>, days: Option<u32>) -> Request {
     let older_than = days.map(|days| format!("{days}d").parse().unwrap());
     Request::Prune(policy(Rule { keep, older_than, ..Rule::default() }))
 }
