@@ -151,6 +151,8 @@ pub(crate) struct Prune {
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
+    pub(crate) reading: Reading,
+    #[command(flatten)]
     pub(crate) output: Output,
 }
 
@@ -186,6 +188,8 @@ pub(crate) struct Ls {
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
+    pub(crate) reading: Reading,
+    #[command(flatten)]
     pub(crate) output: Output,
 }
 
@@ -204,6 +208,8 @@ pub(crate) struct Rm {
     #[command(flatten)]
     pub(crate) access: Access,
     #[command(flatten)]
+    pub(crate) reading: Reading,
+    #[command(flatten)]
     pub(crate) output: Output,
 }
 
@@ -215,6 +221,8 @@ pub(crate) struct Gc {
     pub(crate) window: Window,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -230,6 +238,8 @@ pub(crate) struct Verify {
     pub(crate) deep: bool,
     #[command(flatten)]
     pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -308,6 +318,22 @@ pub(crate) struct Access {
     /// Requests to the registry at one time
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: u16,
+}
+
+/// Where it is read what the registry holds.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reading {
+    /// Read the registry by its API, by the files of its store, or by these wherever that can be done. Only they tell
+    /// when tags were pushed, and what has no tag
+    #[arg(long, value_enum, default_value_t = Source::Auto, value_name = "SOURCE")]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    Auto,
+    Api,
+    Store,
 }
 
 /// How results are shown.

@@ -6,6 +6,7 @@ mod ls;
 mod policy;
 mod recover;
 mod session;
+mod source;
 mod undo;
 mod verify;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 flags: prune.change,
                 window: prune.window,
                 access: prune.access,
+                source: prune.reading.source,
                 output: prune.output,
             }
         }
@@ -60,6 +62,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
                 flags: rm.change,
                 window: rm.window,
                 access: rm.access,
+                source: rm.reading.source,
                 output: rm.output,
             }
         }
@@ -73,6 +76,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
             flags: gc.change,
             window: gc.window,
             access: gc.access,
+            source: gc.reading.source,
             output: gc.output,
         },
         Command::Ls(ls) => return Box::pin(ls::run(session, ls)).await,

@@ -43,6 +43,7 @@ mod quiet;
 mod recover;
 mod redis;
 mod stand_in;
+mod store;
 mod tags;
 mod window;
 
@@ -54,6 +55,7 @@ pub(crate) use hash::path_of;
 pub(crate) use in_use::{Services, Usage};
 pub(crate) use quiet::Quiet;
 pub(crate) use recover::Busy;
+pub(crate) use store::{Effort, OpenStore};
 pub(crate) use tags::{Links, PushTimes};
 pub(crate) use window::{Manner, Opening, Restored, Window};
 

@@ -9,10 +9,7 @@ use jiff::Timestamp;
 
 use crate::age::Age;
 use crate::model::{ByteSize, Digest, Holdings, printable};
-
-mod place;
-
-use place::{Place, Role};
+use crate::place::{self, Kind, Place, Role};
 
 /// Everything in the store's folder, as `stat` tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,14 +27,6 @@ struct Entry {
     kind: Kind,
     modified: i64,
     size: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Folder,
-    File,
-    /// A symbolic link, a device, a pipe.
-    Other,
 }
 
 /// What may go: paths below the store's folder.
@@ -92,11 +81,7 @@ impl Listing {
     fn read_entry(&mut self, store: &str, line: &str) -> Option<()> {
         let mut words = line.splitn(4, ' ');
         let (mode, modified, size, path) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        let kind = match u32::from_str_radix(mode, 16).ok()? & 0o170_000 {
-            0o040_000 => Kind::Folder,
-            0o100_000 => Kind::File,
-            _ => Kind::Other,
-        };
+        let kind = Kind::of_mode(u32::from_str_radix(mode, 16).ok()?);
         let entry = Entry { kind, modified: modified.parse().ok()?, size: size.parse().ok()? };
         let path = path.strip_prefix(store)?;
         if let Some(path) = path.strip_prefix('/') {

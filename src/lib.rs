@@ -24,6 +24,7 @@ mod leftovers;
 mod model;
 mod outcome;
 mod pace;
+mod place;
 mod plan;
 mod plugin;
 mod policy;

@@ -1,4 +1,5 @@
-//! Reads a registry over its HTTP API: everything is asked once, and what could not be read is part of the answer.
+//! Reads a registry over its HTTP API, or the files of its store: everything is asked once, and what could not be read is
+//! part of the answer.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,21 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use crate::model::{
-    Digest, ImageFacts, Manifest, ManifestKind, ManifestState, Repository, RepositoryState, RepositoryView,
-    Shared, Snapshot, Tag, TagState,
+    Digest, Manifest, ManifestState, Repository, RepositoryState, RepositoryView, Shared, Snapshot, Tag,
+    TagState,
 };
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
 
 mod attachments;
+mod facts;
+mod store;
+
+pub(crate) use facts::{WantedFacts, read_facts};
+pub(crate) use store::{LARGEST_MANIFEST, from_store};
 
 /// Requests prepared at one time; how many are sent at one time is the registry client's to bound.
 const AHEAD: usize = 64;
 /// Indexes within indexes deeper than this are not followed: they are unknown, and unknown is kept.
 const DEEPEST: usize = 8;
-/// Configs are small documents; a larger one says nothing that is needed here.
-const LARGEST_CONFIG: u64 = 8 << 20;
-
 /// How much of the registry a command needs.
 pub(crate) enum Scope<'a> {
     Whole,
@@ -29,15 +32,22 @@ pub(crate) enum Scope<'a> {
     Named(BTreeSet<Repository>),
 }
 
+impl Scope<'_> {
+    /// The repositories, where they were named.
+    pub(crate) fn names(&self) -> Option<&BTreeSet<Repository>> {
+        match self {
+            Self::Named(names) => Some(names),
+            Self::Whole | Self::Matching(_) => None,
+        }
+    }
+}
+
 /// What is read beside tags and manifests.
 pub(crate) struct Wanted<'a> {
     pub(crate) scope: Scope<'a>,
     /// Manifests that no tag has to lead to.
     pub(crate) digests: Vec<(Repository, Digest)>,
-    /// The tags whose configs matter.
-    pub(crate) facts: &'a dyn Fn(&Repository, &Tag) -> bool,
-    /// The labels of them that matter.
-    pub(crate) labels: &'a dyn Fn(&str) -> bool,
+    pub(crate) facts: WantedFacts<'a>,
     /// The repositories from which something may go: who refers to their manifests matters.
     pub(crate) referrers: &'a dyn Fn(&Repository) -> bool,
     /// Whether the bytes of manifests are held: something may go, and what goes is saved first.
@@ -53,8 +63,7 @@ impl<'a> Wanted<'a> {
         Self {
             scope,
             digests: Vec::new(),
-            facts: none,
-            labels: &|_| false,
+            facts: WantedFacts { of: none, labels: &|_| false },
             referrers: &|_| false,
             raw: false,
             subjects: none,
@@ -74,22 +83,22 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     };
     let is_whole = !are_named && names.len() == listed;
     let mut repositories = list_tags(registry, names, are_named, ui).await?;
-    let reader = Reader { registry, holds_raw: wanted.raw, shared: RefCell::default() };
+    let reader = Reader::new(registry, wanted);
     read_tags(&reader, &mut repositories, ui).await;
     read_named(&reader, &mut repositories, &wanted.digests).await;
     read_children(&reader, &mut repositories, ui).await;
     attachments::read_referrers(&reader, &mut repositories, wanted.referrers, ui).await;
-    read_facts(registry, &mut repositories, wanted.facts, wanted.labels, ui).await;
-    let registry_address = registry.address().clone();
+    read_facts(Some(registry), None, &mut repositories, &wanted.facts, ui).await;
     let mut snapshot = Snapshot {
-        registry: registry_address,
+        registry: registry.address().clone(),
         deletes_tags_by_name: false,
         flaw: None,
         is_whole,
         store: None,
         repositories,
     };
-    attachments::read_subjects(&reader, &mut snapshot, wanted.subjects, ui).await;
+    let subjects = attachments::unseen_subjects(&snapshot, wanted.subjects);
+    attachments::read_subjects(&reader, &mut snapshot, subjects, ui).await;
     Ok(snapshot)
 }
 
@@ -100,7 +109,11 @@ struct Reader<'a> {
     shared: RefCell<Shared>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(registry: &'a Registry, wanted: &Wanted<'_>) -> Self {
+        Self { registry, holds_raw: wanted.raw, shared: RefCell::default() }
+    }
+
     async fn manifest(
         &self,
         repository: &Repository,
@@ -276,81 +289,5 @@ async fn read_manifests(
         if let Some(view) = view_mut(repositories, &name) {
             view.manifests.insert(digest, state);
         }
-    }
-}
-
-/// What configs say; they are shared by digest over the whole registry, and each is read once.
-pub(crate) async fn read_facts(
-    registry: &Registry,
-    repositories: &mut Repositories,
-    is_wanted: &dyn Fn(&Repository, &Tag) -> bool,
-    labels: &dyn Fn(&str) -> bool,
-    ui: &Ui,
-) {
-    let mut holders: BTreeMap<Digest, Vec<(Repository, Digest)>> = BTreeMap::new();
-    let mut foreign: Vec<(Repository, Digest, String)> = Vec::new();
-    for (name, view) in views(repositories) {
-        let roots =
-            view.tags.iter().filter(|(tag, _)| is_wanted(name, tag)).filter_map(|(_, state)| match state {
-                TagState::At(digest) => Some(digest),
-                TagState::Dangling | TagState::Unreadable(_) => None,
-            });
-        for digest in view.reachable(roots) {
-            let Some(manifest) =
-                view.manifest(digest).filter(|manifest| manifest.kind == ManifestKind::Image)
-            else {
-                continue;
-            };
-            match &manifest.config {
-                Some(config) if !manifest.is_artifact() => {
-                    holders.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
-                }
-                _ => foreign.push((
-                    name.clone(),
-                    digest.clone(),
-                    "it is no image: its config says neither date nor labels".to_owned(),
-                )),
-            }
-        }
-    }
-    for (name, digest, why) in foreign {
-        if let Some(view) = view_mut(repositories, &name) {
-            view.facts.insert(digest, Err(why));
-        }
-    }
-    let progress = ui.progress("Reading configs", holders.len());
-    let mut read = stream::iter(holders)
-        .map(|(config, holders)| async move {
-            let facts = read_config(registry, &config, &holders, labels).await;
-            (holders, facts)
-        })
-        .buffer_unordered(AHEAD);
-    let mut shared = Shared::default();
-    while let Some((holders, mut facts)) = read.next().await {
-        progress.advance(1);
-        if let Ok(facts) = &mut facts {
-            shared.share_platform(facts);
-        }
-        for (name, digest) in holders {
-            if let Some(view) = view_mut(repositories, &name) {
-                view.facts.insert(digest, facts.clone());
-            }
-        }
-    }
-}
-
-async fn read_config(
-    registry: &Registry,
-    config: &Digest,
-    holders: &[(Repository, Digest)],
-    labels: &dyn Fn(&str) -> bool,
-) -> Result<ImageFacts, String> {
-    let Some((repository, _)) = holders.first() else {
-        return Err("no repository holds its config".to_owned());
-    };
-    match registry.blob(repository, config, LARGEST_CONFIG).await {
-        Ok(Some(bytes)) => Ok(ImageFacts::parse(&bytes, labels)),
-        Ok(None) => Err("its config is missing".to_owned()),
-        Err(error) => Err(format!("its config could not be read: {error}")),
     }
 }

@@ -20,7 +20,7 @@ use crate::reference::{Pattern, Target};
 use crate::registry::Registry;
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::{self, Scope, Wanted};
+use crate::snapshot::{Scope, Wanted, WantedFacts};
 use crate::undo::Contents;
 
 use super::Session;
@@ -31,6 +31,7 @@ mod ending;
 mod limit;
 mod ready;
 mod rights;
+mod saved;
 mod survey;
 
 use ending::verify;
@@ -60,6 +61,7 @@ pub(super) struct Change {
     pub(super) flags: cli::Change,
     pub(super) window: cli::Window,
     pub(super) access: cli::Access,
+    pub(super) source: cli::Source,
     pub(super) output: cli::Output,
 }
 
@@ -85,19 +87,13 @@ struct Planned {
 impl Change {
     pub(super) async fn run(mut self, session: &Session) -> anyhow::Result<u8> {
         let mut registry = session.registry(&self.hosts, &self.access).await?;
-        // Neither changes anything, so the engine and the registry are asked at the same time; but for an interrupted
-        // collection, which is put right, and then the registry is read again.
         let had_recovered = session.has_recovered();
-        let read = session.unless_cancelled(self.read(session, &registry));
-        let (place, snapshot, usage) =
-            tokio::join!(self.place(session, &registry), read, self.usage(session));
+        let (place, usage) = tokio::join!(self.place(session, &registry), self.usage(session));
         let place = place?;
-        let mut snapshot = if session.has_recovered() == had_recovered {
-            snapshot?
-        } else {
+        if session.has_recovered() != had_recovered {
             registry = session.answering(registry.address(), &self.access).await?;
-            session.unless_cancelled(self.read(session, &registry)).await?
-        };
+        }
+        let mut snapshot = self.read(session, &registry, &place).await?;
         let place = self.certain(session, place, &snapshot).await?;
         // Without rules that remove tags only orphans and manifests without a tag go, and whether there can be any is known
         // now.
@@ -186,7 +182,7 @@ impl Change {
         }
     }
 
-    async fn read(&self, session: &Session, registry: &Registry) -> anyhow::Result<Snapshot> {
+    async fn read(&self, session: &Session, registry: &Registry, place: &Place) -> anyhow::Result<Snapshot> {
         match &self.request {
             Request::Prune(policy) => {
                 let is_wanted = |repository: &Repository| policy.covers_repository(repository);
@@ -199,14 +195,13 @@ impl Change {
                 let names_label = |label: &str| policy.names_label(label);
                 let may_be_orphan = |repository: &Repository, tag: &_| policy.may_be_orphan(repository, tag);
                 let wanted = Wanted {
-                    facts: &needs_facts,
-                    labels: &names_label,
+                    facts: WantedFacts { of: &needs_facts, labels: &names_label },
                     referrers: &is_wanted,
                     raw: true,
                     subjects: &may_be_orphan,
                     ..Wanted::within(scope)
                 };
-                snapshot::take(registry, &wanted, &session.ui).await
+                session.read(registry, place, self.source, &wanted).await
             }
             Request::Remove(references) => {
                 let digests = references.iter().filter_map(|reference| match &reference.target {
@@ -226,9 +221,11 @@ impl Change {
                     raw: true,
                     ..Wanted::within(scope)
                 };
-                snapshot::take(registry, &wanted, &session.ui).await
+                session.read(registry, place, self.source, &wanted).await
             }
-            Request::Collect => snapshot::take(registry, &Wanted::within(Scope::Whole), &session.ui).await,
+            Request::Collect => {
+                session.read(registry, place, self.source, &Wanted::within(Scope::Whole)).await
+            }
         }
     }
 
@@ -294,19 +291,20 @@ impl Change {
         registry: &Registry,
         place: &Place,
         approved: Approved,
-        contents: Contents,
+        mut contents: Contents,
     ) -> anyhow::Result<Option<Deleted>> {
         if !approved.plan().has_steps() {
             return Ok(None);
         }
-        let directory = session.settings.state_directory.as_deref();
-        let run = record::save(approved.plan(), &contents, self.name, directory, session.settings.now)?;
-        drop(contents);
-        session.ui.debug(|| format!("saved what is deleted as the run {}", run.name));
         let site = match place {
             Place::Here(site) => Some(&**site),
             Place::Elsewhere(_) => None,
         };
+        saved::complete(&mut contents, approved.plan(), site, registry, &session.ui).await;
+        let directory = session.settings.state_directory.as_deref();
+        let run = record::save(approved.plan(), &contents, self.name, directory, session.settings.now)?;
+        drop(contents);
+        session.ui.debug(|| format!("saved what is deleted as the run {}", run.name));
         let outcome = execute(approved, registry, site, &session.cancel, &session.ui).await;
         Ok(Some(Deleted { outcome, run }))
     }

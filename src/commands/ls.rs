@@ -3,7 +3,7 @@
 use crate::cli::{Format, Ls};
 use crate::reference::literal_repositories;
 use crate::report::listing::Listing;
-use crate::snapshot::{self, Scope, Wanted};
+use crate::snapshot::{Scope, Wanted, WantedFacts};
 
 use super::Session;
 
@@ -21,8 +21,9 @@ pub(crate) async fn run(session: &Session, ls: Ls) -> anyhow::Result<u8> {
         wants_details
             && (ls.patterns.is_empty() || ls.patterns.iter().any(|pattern| pattern.covers(repository, tag)))
     };
-    let wanted = Wanted { facts: &covers, ..Wanted::within(scope) };
-    let snapshot = session.unless_cancelled(snapshot::take(&registry, &wanted, &session.ui)).await?;
+    let wanted = Wanted { facts: WantedFacts { of: &covers, labels: &|_| false }, ..Wanted::within(scope) };
+    let place = session.place_to_read(&registry, &ls.access, ls.reading.source).await?;
+    let snapshot = session.read(&registry, &place, ls.reading.source, &wanted).await?;
     let listing = Listing { snapshot: &snapshot, patterns: &ls.patterns, now: session.settings.now };
     match ls.output.format {
         Format::Json => session.ui.data(&format!("{:#}\n", listing.document())),

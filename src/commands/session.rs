@@ -279,14 +279,22 @@ impl Session {
 
     /// The container of the registry, for a command that needs it. What was picked and why is said.
     pub(crate) async fn place(&self, registry: &Registry, access: &cli::Access) -> anyhow::Result<Place> {
+        let place = self.find(registry, access).await?;
+        if let Place::Here(site) = &place {
+            let container = &site.container;
+            self.ui.say(&format!(
+                "Registry container: `{}` of image {} ({})",
+                container.name, container.image_name, container.picked_because
+            ));
+        }
+        Ok(place)
+    }
+
+    pub(super) async fn find(&self, registry: &Registry, access: &cli::Access) -> anyhow::Result<Place> {
         let engine = self.engine().await?;
         match engine.find_registry(Some(registry.address()), access.container.as_deref()).await? {
             Found::Container(container) => {
                 let container = *container;
-                self.ui.say(&format!(
-                    "Registry container: `{}` of image {} ({})",
-                    container.name, container.image_name, container.picked_because
-                ));
                 let store = engine.store_configuration(&container).await?;
                 let published = engine.published_address(&container).await?;
                 Ok(Place::Here(Box::new(Site { engine: engine.clone(), container, store, published })))

@@ -8,7 +8,7 @@ use crate::model::Snapshot;
 use crate::reference::literal_repositories;
 use crate::registry::Registry;
 use crate::report;
-use crate::snapshot::{self, Scope, Wanted};
+use crate::snapshot::{Scope, Wanted};
 use crate::verify::{self, Source};
 
 use super::Session;
@@ -27,10 +27,11 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
         Some(names) => Scope::Named(names),
         None => Scope::Matching(&is_wanted),
     };
-    let wanted = Wanted::within(scope);
+    let source = arguments.reading.source;
+    let place = session.place_to_read(&registry, &arguments.access, source).await?;
+    let mut snapshot = session.read(&registry, &place, source, &Wanted::within(scope)).await?;
     let verified = session
         .unless_cancelled(async {
-            let mut snapshot = snapshot::take(&registry, &wanted, &session.ui).await?;
             snapshot.narrow(|repository, tag| {
                 arguments.patterns.is_empty()
                     || arguments.patterns.iter().any(|pattern| pattern.covers(repository, tag))

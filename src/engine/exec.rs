@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 
 use super::configuration::STORE;
 use super::output::Output;
@@ -12,8 +14,8 @@ use super::{Engine, RegistryContainer};
 use crate::model::{ByteSize, ServerVersion};
 
 /// The codes of a command that there is no program for.
-const NOT_EXECUTABLE: i64 = 126;
-const NOT_FOUND: i64 = 127;
+pub(super) const NOT_EXECUTABLE: i64 = 126;
+pub(super) const NOT_FOUND: i64 = 127;
 
 pub(super) struct Finished {
     pub(super) exit_code: i64,
@@ -30,7 +32,24 @@ impl Engine {
         environment: &[&str],
         on_line: impl FnMut(&str),
     ) -> Result<Finished> {
+        let mut output = Output::new(on_line);
+        let exit_code =
+            self.exec_on(container, command, environment, &[], |chunk| output.take_in(chunk)).await?;
+        Ok(Finished { exit_code, stderr: output.finish() })
+    }
+
+    /// The same for a command that reads `input`, of which it has to know the end by itself: its input is not closed.
+    /// Gives its exit code.
+    pub(super) async fn exec_on(
+        &self,
+        container: &str,
+        command: &[&str],
+        environment: &[&str],
+        input: &[u8],
+        mut on_output: impl FnMut(&LogOutput),
+    ) -> Result<i64> {
         let options = CreateExecOptions {
+            attach_stdin: (!input.is_empty()).then_some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(command.to_vec()),
@@ -40,15 +59,27 @@ impl Engine {
         let doing = || format!("run `{}` in the container", command.join(" "));
         let exec = self.docker.create_exec(container, options).await.with_context(doing)?;
         let started = self.docker.start_exec(&exec.id, None).await;
-        let mut output = Output::new(on_line);
         let mut lost = None;
         match started {
-            Ok(StartExecResults::Attached { output: mut stream, .. }) => {
-                while let Some(chunk) = stream.next().await {
-                    match chunk {
-                        Ok(chunk) => output.take_in(&chunk),
-                        Err(error) => lost = Some(error),
+            Ok(StartExecResults::Attached { output: mut stream, input: mut writer }) => {
+                let reading = async {
+                    while let Some(chunk) = stream.next().await {
+                        match chunk {
+                            Ok(chunk) => on_output(&chunk),
+                            Err(error) => lost = Some(error),
+                        }
                     }
+                };
+                let writing = async {
+                    // Where this fails, how the command ends tells more.
+                    if writer.write_all(input).await.is_ok() {
+                        let _ = writer.flush().await;
+                    }
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = reading => {}
+                    () = writing => {}
                 }
             }
             Ok(StartExecResults::Detached) => {}
@@ -58,7 +89,7 @@ impl Engine {
         match lost {
             // The engine may refuse to start a program that is not there; the code says so as well.
             Some(error) if !matches!(exit_code, NOT_EXECUTABLE | NOT_FOUND) => Err(error).with_context(doing),
-            _ => Ok(Finished { exit_code, stderr: output.finish() }),
+            _ => Ok(exit_code),
         }
     }
 

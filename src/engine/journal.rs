@@ -33,6 +33,8 @@ pub(super) enum Role {
     StandIn,
     /// Never started: its name says that somebody is putting things right.
     Recovery,
+    /// Reads the store of a registry that does not run. It can write nothing, so there is nothing to put right.
+    Reader,
 }
 
 impl Role {
@@ -41,11 +43,14 @@ impl Role {
             Self::Collector => "collector",
             Self::StandIn => "stand-in",
             Self::Recovery => "recovery",
+            Self::Reader => "reader",
         }
     }
 
     pub(super) fn of(label: &str) -> Option<Self> {
-        [Self::Collector, Self::StandIn, Self::Recovery].into_iter().find(|role| role.label() == label)
+        [Self::Collector, Self::StandIn, Self::Recovery, Self::Reader]
+            .into_iter()
+            .find(|role| role.label() == label)
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) fn labels(role: Role, registry: &RegistryContainer, manner: Manner) -
     labels
 }
 
-fn owned(role: Role, registry: &str) -> HashMap<String, String> {
+pub(super) fn owned(role: Role, registry: &str) -> HashMap<String, String> {
     let mut labels = HashMap::from([
         (ROLE.to_owned(), role.label().to_owned()),
         (REGISTRY.to_owned(), registry.to_owned()),

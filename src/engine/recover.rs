@@ -260,6 +260,10 @@ impl Engine {
         let mut leftovers: BTreeMap<String, Leftover> = BTreeMap::new();
         for container in containers {
             let Some(registry) = label_of(&container, REGISTRY) else { continue };
+            if label_of(&container, ROLE) == Some(Role::Reader.label()) {
+                self.remove_if_abandoned(&container).await;
+                continue;
+            }
             let image = container.image_id.clone().unwrap_or_default();
             leftovers
                 .entry(registry.to_owned())
@@ -384,7 +388,7 @@ fn published_ports(host: Option<HostConfig>) -> Vec<u16> {
     ports.collect::<Option<Vec<u16>>>().unwrap_or_default()
 }
 
-fn label_of<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
+pub(super) fn label_of<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
     container.labels.as_ref()?.get(name).map(String::as_str)
 }
 

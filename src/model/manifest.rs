@@ -114,9 +114,18 @@ pub(crate) struct ImageFacts {
 impl Manifest {
     /// Parses `raw`, which the registry served as `media_type`. The digest is the caller's to verify.
     pub(crate) fn parse(digest: Digest, media_type: &str, raw: &[u8]) -> Result<Self, String> {
-        let wire: WireManifest = serde_json::from_slice(raw)
-            .map_err(|error| format!("not a manifest: {}", printable(&error.to_string())))?;
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        Self::from_wire(digest, media_type, WireManifest::parse(raw)?, raw)
+    }
+
+    /// Parses `raw` as it lies in a store, where nothing tells its type but itself.
+    pub(crate) fn parse_stored(digest: Digest, raw: &[u8]) -> Result<Self, String> {
+        let wire = WireManifest::parse(raw)?;
+        let media_type = wire.own_type().to_owned();
+        Self::from_wire(digest, &media_type, wire, raw)
+    }
+
+    fn from_wire(digest: Digest, media_type: &str, wire: WireManifest, raw: &[u8]) -> Result<Self, String> {
         let kind = kind_of(media_type, &wire)?;
         let descriptor = |wire: WireDescriptor| Descriptor::try_from(wire).map(Arc::new);
         let descriptors = |list: Option<Vec<WireDescriptor>>| {
@@ -238,6 +247,23 @@ struct WireManifest {
     manifests: Option<Vec<WireDescriptor>>,
     subject: Option<WireDescriptor>,
     annotations: Option<BTreeMap<String, String>>,
+}
+
+impl WireManifest {
+    fn parse(raw: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(raw)
+            .map_err(|error| format!("not a manifest: {}", printable(&error.to_string())))
+    }
+
+    /// Documents of the OCI need not say it: those with `manifests` are indexes to Distribution, the others images.
+    fn own_type(&self) -> &str {
+        match (self.schema_version, self.media_type.as_deref()) {
+            (Some(1), _) => SCHEMA1[1],
+            (_, Some(media_type)) if !media_type.is_empty() => media_type,
+            _ if self.manifests.is_some() => OCI_INDEX,
+            _ => OCI_MANIFEST,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::model::{
-    ByteSize, Created, Digest, ManifestState, Repository, RepositoryView, Snapshot, Tag, TagState,
-};
+use crate::model::{ByteSize, Digest, ManifestState, Repository, RepositoryView, Snapshot, Tag, TagState};
 use crate::reference::Pattern;
 
 use super::table::columns;
@@ -30,26 +28,39 @@ impl Listing<'_> {
             })
     }
 
+    /// Only a store tells when a tag was pushed; where none was read there is no column for it.
     pub(crate) fn table(&self, is_untruncated: bool) -> String {
+        const PUSHED: usize = 5;
+        let tells_pushes = self.tags().any(|(_, view, tag, _)| view.pushed.contains_key(tag));
+        let mut head = vec!["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "PUSHED", "SIZE"];
         let rows = self.tags().map(|(repository, view, tag, state)| {
-            let mut row = vec![repository.to_string(), tag.to_string()];
-            row.extend(match state {
+            let dash = || "-".to_owned();
+            let (digest, platforms, created, bytes) = match state {
                 TagState::At(digest) => {
                     let platforms =
                         view.platforms(digest).iter().map(ToString::to_string).collect::<Vec<_>>();
-                    [
+                    (
                         if is_untruncated { digest.to_string() } else { digest.short() },
-                        if platforms.is_empty() { "-".to_owned() } else { platforms.join(",") },
-                        self.age(&view.created(digest, self.now)),
+                        if platforms.is_empty() { dash() } else { platforms.join(",") },
+                        view.created(digest, self.now).at().map_or_else(dash, |at| ago(at, self.now)),
                         size(view, digest).to_string(),
-                    ]
+                    )
                 }
-                TagState::Dangling => ["<no manifest>", "-", "-", "-"].map(str::to_owned),
-                TagState::Unreadable(_) => ["<unreadable>", "-", "-", "-"].map(str::to_owned),
-            });
+                TagState::Dangling => ("<no manifest>".to_owned(), dash(), dash(), dash()),
+                TagState::Unreadable(_) => ("<unreadable>".to_owned(), dash(), dash(), dash()),
+            };
+            let pushed = view.pushed.get(tag).map_or_else(dash, |at| ago(*at, self.now));
+            let (repository, tag) = (repository.to_string(), tag.to_string());
+            let mut row = vec![repository, tag, digest, platforms, created, pushed, bytes];
+            if !tells_pushes {
+                row.remove(PUSHED);
+            }
             row
         });
-        columns(&["REPOSITORY", "TAG", "DIGEST", "PLATFORM", "CREATED", "SIZE"], rows)
+        if !tells_pushes {
+            head.remove(PUSHED);
+        }
+        columns(&head, rows)
     }
 
     /// References that `docker pull` and `docker registry rm` take.
@@ -61,7 +72,8 @@ impl Listing<'_> {
 
     pub(crate) fn document(&self) -> Value {
         let tags = self.tags().map(|(repository, view, tag, state)| {
-            let mut entry = json!({ "repository": repository, "tag": tag });
+            let pushed = view.pushed.get(tag);
+            let mut entry = json!({ "repository": repository, "tag": tag, "pushed": pushed });
             let details = match state {
                 TagState::At(digest) => {
                     let manifest = view.manifest(digest);
@@ -89,10 +101,6 @@ impl Listing<'_> {
             "tags": tags.collect::<Vec<_>>(),
             "unreadable": super::json::unreadable(self.snapshot),
         })
-    }
-
-    fn age(&self, created: &Created) -> String {
-        created.at().map_or_else(|| "-".to_owned(), |at| ago(at, self.now))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ui::Ui;
 /// Manifests that are asked about before an error counts for the whole registry.
 const PROBES: usize = 3;
 
-type Named = (Repository, Digest);
+pub(super) type Named = (Repository, Digest);
 /// What a registry lists for one manifest, or why that is not known.
 type Listed = (Named, Result<Vec<Digest>, String>);
 
@@ -142,28 +142,33 @@ async fn take_in(reader: &Reader<'_>, repositories: &mut Repositories, listed: V
     read_manifests(reader, repositories, unread, ManifestState::Absent).await;
 }
 
-/// Asks for the subjects of attachments that are in no repository, as far as tags lead. One that is there after all is
-/// read; one that could not be read is neither there nor absent, and its attachment stays.
+/// The subjects of attachments that are in no repository, as far as tags lead, by the repositories that should have them.
+pub(super) fn unseen_subjects(
+    snapshot: &Snapshot,
+    wanted: &dyn Fn(&Repository, &Tag) -> bool,
+) -> BTreeSet<Named> {
+    if !snapshot.is_known() {
+        return BTreeSet::new();
+    }
+    let known = snapshot.known_manifests();
+    let suspects = snapshot.read_repositories().filter(|(_, view)| !view.holds_only_attachments());
+    suspects
+        .flat_map(|(name, view)| {
+            let tags = view.tags.keys().filter(|tag| wanted(name, tag));
+            tags.filter_map(|tag| Some((name.clone(), tag.attachment_subject()?)))
+        })
+        .filter(|(_, subject)| !known.contains(subject))
+        .collect()
+}
+
+/// Asks for subjects that were not seen. One that is there after all is read; one that could not be read is neither there
+/// nor absent, and its attachment stays.
 pub(super) async fn read_subjects(
     reader: &Reader<'_>,
     snapshot: &mut Snapshot,
-    wanted: &dyn Fn(&Repository, &Tag) -> bool,
+    unseen: BTreeSet<Named>,
     ui: &Ui,
 ) {
-    if !snapshot.is_known() {
-        return;
-    }
-    let unseen: BTreeSet<Named> = {
-        let known = snapshot.known_manifests();
-        let suspects = snapshot.read_repositories().filter(|(_, view)| !view.holds_only_attachments());
-        suspects
-            .flat_map(|(name, view)| {
-                let tags = view.tags.keys().filter(|tag| wanted(name, tag));
-                tags.filter_map(|tag| Some((name.clone(), tag.attachment_subject()?)))
-            })
-            .filter(|(_, subject)| !known.contains(subject))
-            .collect()
-    };
     if unseen.is_empty() {
         return;
     }

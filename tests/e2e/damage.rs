@@ -28,7 +28,8 @@ impl World {
         let registry = Registry::start();
         let image = |part: &str| Recipe::new(&format!("damage {name} {part}")).build();
         let (one, two, healthy) = (image("one"), image("two"), image("healthy"));
-        let parts = [image("amd64"), Recipe::new(&format!("damage {name} arm")).architecture("arm64").build()];
+        let parts =
+            [image("amd64"), Recipe::new(&format!("damage {name} arm")).architecture("arm64").build()];
         registry.client.push("team/app", &["one"], &one);
         registry.client.push("team/app", &["two"], &two);
         registry.client.push("other", &["healthy"], &healthy);
@@ -110,7 +111,8 @@ fn a_tag_that_leads_nowhere_is_mended_by_its_removal() {
         return;
     }
     let world = World::new("tag");
-    let link = format!("{STORE}/repositories/team/app/_manifests/revisions/sha256/{}", hex(&world.one.manifest));
+    let link =
+        format!("{STORE}/repositories/team/app/_manifests/revisions/sha256/{}", hex(&world.one.manifest));
     world
         .damaged_by(&format!("rm -r {link}"))
         .exits(5)

@@ -24,12 +24,13 @@ pub(crate) struct Job {
     name: &'static str,
     words: &'static [&'static str],
     mode: &'static str,
+    source: &'static str,
 }
 
 impl Job {
     /// Its words, or what is left of them to be said.
     fn run(&self, world: &World, words: &[&str]) -> Answer {
-        world.run(&[words, &["--gc-mode", self.mode]].concat())
+        world.run(&[words, &["--gc-mode", self.mode, "--source", self.source]].concat())
     }
 }
 
@@ -51,10 +52,12 @@ const REMOVE: &[&str] =
     &["rm", "--force", "--gc", "app:old", "app:old-index", "app:old-alias", "base:old", "emptied:old"];
 
 const JOBS: &[Job] = &[
-    Job { name: "prune", words: PRUNE, mode: "offline" },
-    Job { name: "rm", words: REMOVE, mode: "offline" },
-    Job { name: "live", words: PRUNE, mode: "live" },
-    Job { name: "read-only", words: PRUNE, mode: "read-only" },
+    Job { name: "prune", words: PRUNE, mode: "offline", source: "auto" },
+    Job { name: "prune by the API", words: PRUNE, mode: "offline", source: "api" },
+    Job { name: "rm", words: REMOVE, mode: "offline", source: "auto" },
+    Job { name: "rm by the API", words: REMOVE, mode: "offline", source: "api" },
+    Job { name: "live", words: PRUNE, mode: "live", source: "store" },
+    Job { name: "read-only", words: PRUNE, mode: "read-only", source: "auto" },
 ];
 
 const TROUBLES: &[Trouble] = &[
@@ -87,7 +90,7 @@ const NEVER_LEFT_OUT: &[(&str, &str)] = &[
     ("prune, Refused(409)", "GET /containers/json?all=false"),
     ("live, CutAfter", "POST /exec/registry garbage-collect /etc"),
     // A date that could not be read was told as one that is not there.
-    ("prune, Refused(409)", "GET /v2/base/blobs/"),
+    ("prune by the API, Refused(409)", "GET /v2/base/blobs/"),
     // Nothing was tidied up and nothing said so.
     ("read-only, Refused(409)", "exec sh -c for tool in"),
 ];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Repository, Snapshot, Tag};
 use crate::plan::Request;
 use crate::registry::Registry;
-use crate::snapshot;
+use crate::snapshot::{self, WantedFacts};
 
 use super::Change;
 use crate::commands::Session;
@@ -23,6 +23,7 @@ impl Change {
     ) -> anyhow::Result<()> {
         let Request::Prune(policy) = &self.request else { return Ok(()) };
         if let Place::Here(site) = place
+            && snapshot.store.is_none()
             && (policy.removes_tags() || snapshot.has_absent_subjects())
         {
             match site.push_times().await {
@@ -42,14 +43,24 @@ impl Change {
             })
             .filter(|(_, undated)| !undated.is_empty())
             .collect();
-        if !undated.is_empty() {
-            let is_undated = |repository: &Repository, tag: &Tag| {
-                undated.get(repository).is_some_and(|undated| undated.contains(tag))
-            };
-            let names_label = |label: &str| policy.names_label(label);
-            let repositories = &mut snapshot.repositories;
-            snapshot::read_facts(registry, repositories, &is_undated, &names_label, &session.ui).await;
+        if undated.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let is_undated = |repository: &Repository, tag: &Tag| {
+            undated.get(repository).is_some_and(|undated| undated.contains(tag))
+        };
+        let Snapshot { store, repositories, .. } = snapshot;
+        let open = match (place, store) {
+            (Place::Here(site), Some(view)) => Some((site.open_store().await?, &*view)),
+            _ => None,
+        };
+        let store = open.as_ref().map(|(store, view)| (store, *view));
+        let names_label = |label: &str| policy.names_label(label);
+        let wanted = WantedFacts { of: &is_undated, labels: &names_label };
+        snapshot::read_facts(Some(registry), store, repositories, &wanted, &session.ui).await;
+        match open {
+            Some((store, _)) => store.close().await,
+            None => Ok(()),
+        }
     }
 }

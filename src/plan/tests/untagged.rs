@@ -266,7 +266,11 @@ fn a_plan_for_the_untagged_that_was_tampered_with_fails_the_audit() {
             .push(super::super::ManifestRemoval { digest: digest_of(name), ..removal });
         let step = Step::DeleteManifest { digest: digest_of(name), expects: [].into(), after: [].into() };
         plan.repositories[0].ranks.push(vec![step]);
-        Arc::make_mut(&mut plan.kept).manifests.get_mut(&"app".parse().unwrap()).unwrap().remove(&digest_of(name));
+        Arc::make_mut(&mut plan.kept)
+            .manifests
+            .get_mut(&"app".parse().unwrap())
+            .unwrap()
+            .remove(&digest_of(name));
         plan
     };
     // Deleted are a part of a kept index, and what a kept image's referrer is about.

@@ -9,6 +9,7 @@ use super::{Refused, State, collector};
 pub(super) struct Exec {
     container: String,
     words: Vec<String>,
+    reads: bool,
     ended: Option<Ended>,
 }
 
@@ -34,19 +35,28 @@ impl State {
         }
         let container = found.id.clone();
         let id = format!("{:064x}", self.execs.len() + 1);
-        self.execs.insert(id.clone(), Exec { container, words: words_of(body), ended: None });
+        self.execs.insert(
+            id.clone(),
+            Exec { container, words: words_of(body), reads: body["AttachStdin"] == true, ended: None },
+        );
         Ok(json!({ "Id": id }))
     }
 
+    /// How many lines it reads before it ends: its last argument says so.
+    pub(super) fn lines_read_by(&self, id: &str) -> Option<usize> {
+        let exec = self.execs.get(id).filter(|exec| exec.reads)?;
+        exec.words.last()?.parse().ok()
+    }
+
     /// Runs it to its end.
-    pub(super) fn start_exec(&mut self, id: &str) -> Result<Ended, Refused> {
+    pub(super) fn start_exec(&mut self, id: &str, input: &[u8]) -> Result<Ended, Refused> {
         let unknown = || Refused(404, format!("No such exec instance: {id}"));
         let exec = self.execs.get(id).ok_or_else(unknown)?;
         let (container, words) = (exec.container.clone(), exec.words.clone());
         if self.find(&container)?.status != Status::Running {
             return Err(Refused(409, format!("Container {container} is not running")));
         }
-        let ended = self.run(&container, &words)?;
+        let ended = self.run(&container, &words, input)?;
         if let Some(exec) = self.execs.get_mut(id) {
             exec.ended = Some(ended.clone());
         }
@@ -64,7 +74,7 @@ impl State {
         self.execs.get(id).map_or_else(|| id.to_owned(), |exec| shown(&exec.words))
     }
 
-    fn run(&mut self, container: &str, words: &[String]) -> Result<Ended, Refused> {
+    fn run(&mut self, container: &str, words: &[String], input: &[u8]) -> Result<Ended, Refused> {
         let contents = self.contents_for(container)?;
         if words.iter().any(|word| word == "garbage-collect") {
             let found = collector::mark(contents.as_ref());
@@ -75,9 +85,9 @@ impl State {
         }
         let ended = match words {
             [shell, flag, script, arguments @ ..] if shell == "sh" && flag == "-c" => {
-                self.script(container, script, arguments)?
+                self.script(container, script, arguments, input)?
             }
-            _ => self.program(container, words)?,
+            _ => self.program(container, words, "")?,
         };
         Ok(ended.unwrap_or_else(|what| {
             self.alarm(format!("an unknown command in a container: {what}"));
@@ -118,6 +128,16 @@ pub(super) fn run_on_files(words: &[String], paths: &[String], tree: &Tree) -> R
                     Node::File(bytes) => ("81a4", bytes.len()),
                 };
                 Some(format!("{mode} 1714521600 {size} {path}\n"))
+            });
+            lines.collect()
+        }
+        ["stat", "-c", "%f %Y %s %b %n"] => {
+            let lines = paths.iter().filter_map(|path| {
+                let (mode, size) = match tree.get(path)? {
+                    Node::Folder => ("41ed", 4096),
+                    Node::File(bytes) => ("81a4", bytes.len()),
+                };
+                Some(format!("{mode} 1714521600 {size} {} {path}\n", size.div_ceil(4096) * 8))
             });
             lines.collect()
         }

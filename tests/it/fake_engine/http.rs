@@ -6,9 +6,9 @@ use axum::body::Body;
 use axum::extract::{Query, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::exec::Ended;
 use super::routes::{Asked, Reply};
@@ -52,7 +52,7 @@ pub(super) async fn answer(state: Arc<Mutex<State>>, mut request: Request) -> Re
         }
         None => lock(&state).reply(&asked),
     };
-    respond(reply, upgrade)
+    respond(reply, upgrade, state)
 }
 
 fn refusal(status: u16) -> Reply {
@@ -64,7 +64,7 @@ fn cut() -> Reply {
     std::panic::resume_unwind(Box::new("the connection is cut"))
 }
 
-fn respond(reply: Reply, upgrade: Option<OnUpgrade>) -> Response {
+fn respond(reply: Reply, upgrade: Option<OnUpgrade>, state: Arc<Mutex<State>>) -> Response {
     match reply {
         Reply::Nothing(status) => code(status).into_response(),
         Reply::Text(text) => text.into_response(),
@@ -75,23 +75,40 @@ fn respond(reply: Reply, upgrade: Option<OnUpgrade>) -> Response {
         Reply::Streams(ended) => {
             ([(header::CONTENT_TYPE, "application/vnd.docker.raw-stream")], frames(&ended)).into_response()
         }
-        Reply::Upgraded(ended) => {
-            if let Some(upgrade) = upgrade {
-                tokio::spawn(async move {
-                    if let Ok(upgraded) = upgrade.await {
-                        let mut connection = TokioIo::new(upgraded);
-                        let _ = connection.write_all(&frames(&ended)).await;
-                        let _ = connection.shutdown().await;
-                    }
-                });
-            }
-            let response = Response::builder()
-                .status(StatusCode::SWITCHING_PROTOCOLS)
-                .header(header::CONNECTION, "Upgrade")
-                .header(header::UPGRADE, "tcp");
-            response.body(Body::empty()).expect("an answer")
-        }
+        Reply::Upgraded(ended) => upgraded(upgrade, move |mut connection: Connection| async move {
+            let _ = connection.write_all(&frames(&ended)).await;
+            let _ = connection.shutdown().await;
+        }),
+        Reply::Reads(exec, lines) => upgraded(upgrade, move |mut connection: Connection| async move {
+            let mut input = Vec::new();
+            while input.iter().filter(|byte| **byte == b'\n').count() < lines
+                && connection.read_buf(&mut input).await.is_ok_and(|read| read > 0)
+            {}
+            let ended = lock(&state).start_exec(&exec, &input).unwrap_or_default();
+            let _ = connection.write_all(&frames(&ended)).await;
+            let _ = connection.shutdown().await;
+        }),
     }
+}
+
+type Connection = TokioIo<Upgraded>;
+
+fn upgraded<F: Future<Output = ()> + Send + 'static>(
+    upgrade: Option<OnUpgrade>,
+    speak: impl FnOnce(Connection) -> F + Send + 'static,
+) -> Response {
+    if let Some(upgrade) = upgrade {
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                speak(TokioIo::new(upgraded)).await;
+            }
+        });
+    }
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "tcp");
+    response.body(Body::empty()).expect("an answer")
 }
 
 fn code(status: u16) -> StatusCode {

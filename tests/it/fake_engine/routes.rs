@@ -24,6 +24,8 @@ pub(super) enum Reply {
     Streams(Ended),
     /// The same, on the connection itself.
     Upgraded(Ended),
+    /// So many lines are read on the connection, and then this command is run.
+    Reads(String, usize),
 }
 
 impl Asked {
@@ -101,7 +103,10 @@ impl State {
                 self.connect(network, asked.json()["Container"].as_str().unwrap_or_default())?;
                 Reply::Nothing(200)
             }
-            ("POST", ["exec", id, "start"]) => Reply::Upgraded(self.start_exec(id)?),
+            ("POST", ["exec", id, "start"]) => match self.lines_read_by(id) {
+                Some(lines) => Reply::Reads((*id).to_owned(), lines),
+                None => Reply::Upgraded(self.start_exec(id, b"")?),
+            },
             ("GET", ["exec", id, "json"]) => Reply::Json(200, self.inspect_exec(id)?),
             ("GET", ["containers", id, "archive"]) => {
                 Reply::Bytes(self.archive(id, asked.query("path").unwrap_or_default())?)

@@ -2,7 +2,7 @@
 //! fails; whether programs are there; lists of paths that are given to a program.
 
 use super::exec::{Ended, run_on_files};
-use super::files::tree;
+use super::files::{Node, Tree, tree};
 use super::find::find;
 use super::{Refused, State};
 
@@ -16,6 +16,7 @@ impl State {
         container: &str,
         script: &str,
         arguments: &[String],
+        input: &[u8],
     ) -> Result<Result<Ended, String>, Refused> {
         if let Some((programs, _)) = script.strip_prefix(LOOKS_FOR).and_then(|rest| rest.split_once(';')) {
             let mut ended = Ended::default();
@@ -24,46 +25,87 @@ impl State {
         }
         // What `each` does with a list is known: it is taken apart, line by line.
         let line = script.rsplit_once("\n}\n").map_or(script, |(_, line)| line);
+        let mut shell = Shell { arguments: arguments.to_vec(), folder: String::new(), by: String::new() };
         let mut all = Ended::default();
-        let mut by = String::new();
-        for command in commands(line, arguments) {
-            let words: Vec<&str> = command.iter().map(String::as_str).collect();
-            let run = match words.as_slice() {
-                [set] if set.starts_with("by=") => {
-                    set.trim_start_matches("by=").clone_into(&mut by);
-                    continue;
-                }
-                ["each", list] if list.starts_with('<') => {
-                    let Some(list) = self.find(container)?.files.get(&list[1..]) else {
-                        return Ok(Err(format!("there is no list {list}")));
-                    };
-                    let paths: Vec<String> =
-                        String::from_utf8_lossy(list).lines().map(ToOwned::to_owned).collect();
-                    if paths.is_empty() {
-                        continue;
-                    }
-                    self.program(container, &[vec![by.clone()], paths].concat())?
-                }
-                _ => self.program(container, &command)?,
-            };
-            let run = match run {
+        for (joint, command) in commands(line) {
+            match joint {
+                Joint::And if all.code != 0 => continue,
+                Joint::Or if all.code == 0 => continue,
+                _ => {}
+            }
+            let run = match self.command(container, &mut shell, &command, input)? {
                 Ok(run) => run,
                 Err(unknown) => return Ok(Err(unknown)),
             };
             all.stdout.push_str(&run.stdout);
             all.stderr.push_str(&run.stderr);
             all.code = run.code;
-            if run.code != 0 {
+            if command.first().is_some_and(|word| word == "exec") {
                 break;
             }
         }
         Ok(Ok(all))
     }
 
+    fn command(
+        &mut self,
+        container: &str,
+        shell: &mut Shell,
+        command: &[String],
+        input: &[u8],
+    ) -> Result<Result<Ended, String>, Refused> {
+        let command: Vec<String> =
+            command.iter().filter(|word| *word != "exec").flat_map(|word| shell.filled(word)).collect();
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let nothing = Ok(Ok(Ended::default()));
+        match words.as_slice() {
+            [set] if set.starts_with("by=") => {
+                set.trim_start_matches("by=").clone_into(&mut shell.by);
+                nothing
+            }
+            ["shift"] => {
+                shell.arguments.remove(1);
+                nothing
+            }
+            ["cd", folder, ..] => {
+                let contents = self.contents_for(container)?;
+                let left = self.left.clone();
+                let tree = tree(contents.as_ref(), &left, &self.find(container)?.files);
+                (*folder).clone_into(&mut shell.folder);
+                let code = i64::from(!tree.contains_key(*folder));
+                Ok(Ok(Ended { code, ..Ended::default() }))
+            }
+            ["each", list] if list.starts_with('<') => {
+                let Some(list) = self.find(container)?.files.get(&list[1..]) else {
+                    return Ok(Err(format!("there is no list {list}")));
+                };
+                let paths: Vec<String> =
+                    String::from_utf8_lossy(list).lines().map(ToOwned::to_owned).collect();
+                if paths.is_empty() {
+                    return nothing;
+                }
+                self.program(container, &[vec![shell.by.clone()], paths].concat(), "")
+            }
+            ["head", "-n", count, "|", rest @ ..] => {
+                let input = String::from_utf8_lossy(input).into_owned();
+                let count = count.parse().expect("how many lines");
+                let paths = input.lines().take(count).map(ToOwned::to_owned);
+                let by: &[&str] = match rest {
+                    ["each"] => &["stat", "-c", "%f %Y %s %b %n"],
+                    known => known,
+                };
+                let words = by.iter().map(|word| (*word).to_owned());
+                self.program(container, &words.chain(paths).collect::<Vec<_>>(), &shell.folder)
+            }
+            _ => self.program(container, &command, &shell.folder),
+        }
+    }
+
     pub(super) fn program(
         &mut self,
         container: &str,
         words: &[String],
+        folder: &str,
     ) -> Result<Result<Ended, String>, Refused> {
         Ok(match words.split_first() {
             Some((program, paths)) if program == "rm" || program == "rmdir" => {
@@ -75,9 +117,13 @@ impl State {
             program => {
                 let contents = self.contents_for(container)?;
                 let left = self.left.clone();
-                let tree = tree(contents.as_ref(), &left, &self.find(container)?.files);
+                let tree = seen_from(folder, tree(contents.as_ref(), &left, &self.find(container)?.files));
                 match program {
                     Some((program, rest)) if program == "find" => find(rest, &tree),
+                    Some((program, rest)) if program == "cpio" => Ok(copy(&rest[3..], &tree)),
+                    Some((program, rest)) if program == "stat" => {
+                        run_on_files(&words[..3], &rest[2..], &tree)
+                    }
                     _ => run_on_files(words, &[], &tree),
                 }
             }
@@ -85,40 +131,107 @@ impl State {
     }
 }
 
-/// The words of each command. Both `;` and `&&` end one.
-fn commands(line: &str, arguments: &[String]) -> Vec<Vec<String>> {
-    let mut commands = vec![Vec::new()];
-    let mut word = String::new();
-    let mut is_word = false;
-    let mut quote = None;
-    let end = |word: &mut String, is_word: &mut bool, commands: &mut Vec<Vec<String>>| {
-        if std::mem::take(is_word) {
-            commands.last_mut().expect("a command").push(std::mem::take(word));
+/// What a shell remembers from one command to the next.
+struct Shell {
+    arguments: Vec<String>,
+    folder: String,
+    by: String,
+}
+
+impl Shell {
+    fn filled(&self, word: &str) -> Vec<String> {
+        match word {
+            "$1" => self.arguments.get(1).cloned().into_iter().collect(),
+            "$2" => self.arguments.get(2).cloned().into_iter().collect(),
+            "$@" => self.arguments.iter().skip(1).cloned().collect(),
+            "2>/dev/null" => Vec::new(),
+            word => vec![word.to_owned()],
         }
+    }
+}
+
+/// With the names that the files have in a folder: `./data` and `data`. Without a folder, all as they are.
+fn seen_from(folder: &str, tree: Tree) -> Tree {
+    if folder.is_empty() {
+        return tree;
+    }
+    let inside = tree.into_iter().filter_map(|(path, node)| {
+        let path = path.strip_prefix(folder)?;
+        (path.is_empty() || path.starts_with('/')).then(|| (format!(".{path}"), node))
+    });
+    let inside: Tree = inside.collect();
+    let bare =
+        inside.iter().filter_map(|(path, node)| Some((path.strip_prefix("./")?.to_owned(), node.clone())));
+    bare.collect::<Tree>().into_iter().chain(inside).collect()
+}
+
+/// `cpio -o -H newc`, which ends at the first file that is not there.
+fn copy(paths: &[String], tree: &Tree) -> Ended {
+    let mut ended = Ended::default();
+    let mut append = |name: &str, content: &str| {
+        let numbers = [0, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        let header: String = numbers.iter().map(|number| format!("{number:08X}")).collect();
+        let mut file = format!("070701{header}{name}\0");
+        file.extend(std::iter::repeat_n('\0', file.len().next_multiple_of(4) - file.len()));
+        file.push_str(content);
+        file.extend(std::iter::repeat_n('\0', file.len().next_multiple_of(4) - file.len()));
+        ended.stdout.push_str(&file);
     };
+    for path in paths {
+        let Some(Node::File(bytes)) = tree.get(path) else {
+            return Ended { stderr: format!("cpio: {path}: No such file or directory\n"), code: 1, ..ended };
+        };
+        // Contents that are no text are no manifests, and are not asked for.
+        append(path, &String::from_utf8(bytes.clone()).expect("text"));
+    }
+    append("TRAILER!!!", "");
+    ended
+}
+
+/// Whether a command is run, after the one before it.
+#[derive(Clone, Copy)]
+enum Joint {
+    Always,
+    And,
+    Or,
+}
+
+/// The words of each command. `;` and the end of a line end one, and `&&` and `||`.
+fn commands(line: &str) -> Vec<(Joint, Vec<String>)> {
+    const END: &str = ";";
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let line = line.replace("\\\n", " ");
     for letter in line.chars() {
         match (letter, quote) {
             (_, Some(open)) if letter == open => quote = None,
-            ('\'' | '"', None) => (quote, is_word) = (Some(letter), true),
-            (_, Some(_)) => word.push(letter),
-            (_, None) if letter.is_whitespace() => end(&mut word, &mut is_word, &mut commands),
-            (';', None) => {
-                end(&mut word, &mut is_word, &mut commands);
-                commands.push(Vec::new());
+            ('\'' | '"', None) => {
+                quote = Some(letter);
+                word.get_or_insert_default();
             }
-            (_, None) => {
-                is_word = true;
-                word.push(letter);
+            ('\n' | ';', None) => {
+                words.extend(word.take());
+                words.push(END.to_owned());
             }
+            (_, None) if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
         }
     }
-    end(&mut word, &mut is_word, &mut commands);
-    let is_end = |word: &String| word == "&&";
-    let commands = commands.iter().flat_map(|command| command.split(is_end));
-    let filled = |word: &String| match word.as_str() {
-        "$1" => arguments.get(1).cloned().unwrap_or_default(),
-        _ => word.clone(),
-    };
-    let commands = commands.map(|words| words.iter().filter(|word| *word != "exec").map(filled).collect());
-    commands.filter(|words: &Vec<String>| !words.is_empty()).collect()
+    words.extend(word);
+    let mut commands = vec![(Joint::Always, Vec::new())];
+    for word in words {
+        let joint = match word.as_str() {
+            END => Joint::Always,
+            "&&" => Joint::And,
+            "||" => Joint::Or,
+            _ => {
+                commands.last_mut().expect("a command").1.push(word);
+                continue;
+            }
+        };
+        commands.push((joint, Vec::new()));
+    }
+    commands.retain(|(_, words)| !words.is_empty());
+    commands
 }

@@ -1,11 +1,28 @@
 //! What a path in the store is, by its place in the registry's layout. The collector's hazards decide what is a frame:
 //! a folder that the registry or its collector misses when it is not there.
 
-use super::Kind;
-use crate::model::{Repository, Tag};
+use crate::model::{Digest, Repository, Tag};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role<'a> {
+pub(crate) enum Kind {
+    Folder,
+    File,
+    /// A symbolic link, a device, a pipe.
+    Other,
+}
+
+impl Kind {
+    pub(crate) fn of_mode(mode: u32) -> Self {
+        match mode & 0o170_000 {
+            0o040_000 => Self::Folder,
+            0o100_000 => Self::File,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role<'a> {
     /// A folder that stays as long as its repository.
     Frame,
     /// The same, and it may not go before the repository's `_manifests`.
@@ -27,16 +44,16 @@ pub(super) enum Role<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The repository that it decides about.
-    pub(super) repository: Option<&'a str>,
-    pub(super) role: Role<'a>,
+    pub(crate) repository: Option<&'a str>,
+    pub(crate) role: Role<'a>,
 }
 
 const REPOSITORIES: &str = "repositories/";
 
 impl<'a> Place<'a> {
-    pub(super) fn of(path: &'a str, kind: Kind) -> Self {
+    pub(crate) fn of(path: &'a str, kind: Kind) -> Self {
         let Some(below) = path.strip_prefix(REPOSITORIES) else {
             return Self { repository: None, role: outside_of_repositories(path, kind) };
         };
@@ -70,12 +87,12 @@ fn split(below: &str) -> (&str, Option<&str>) {
     }
 }
 
-pub(super) fn upload_of(path: &str) -> Option<&str> {
+pub(crate) fn upload_of(path: &str) -> Option<&str> {
     let (_, inside) = split(path.strip_prefix(REPOSITORIES)?);
     inside?.strip_prefix("_uploads/")?.split('/').next()
 }
 
-pub(super) fn tag_of(path: &str) -> Option<&str> {
+pub(crate) fn tag_of(path: &str) -> Option<&str> {
     let (_, inside) = split(path.strip_prefix(REPOSITORIES)?);
     inside?.strip_prefix("_manifests/tags/")?.split('/').next()
 }
@@ -83,32 +100,42 @@ pub(super) fn tag_of(path: &str) -> Option<&str> {
 fn outside_of_repositories(path: &str, kind: Kind) -> Role<'_> {
     let parts: Vec<&str> = path.split('/').collect();
     match (kind, parts.as_slice()) {
-        (Kind::Folder, ["blobs" | "repositories"] | ["blobs", "sha256"]) => Role::Frame,
-        (Kind::Folder, ["blobs", "sha256", start]) if start.len() == 2 && is_hex(start) => Role::Husk,
-        (Kind::Folder, ["blobs", "sha256", start, hex]) if is_blob(start, hex) => Role::Husk,
-        (Kind::File, ["blobs", "sha256", start, hex, "data"]) if is_blob(start, hex) => Role::Blob(hex),
+        (Kind::Folder, ["blobs" | "repositories"] | ["blobs", "sha256" | "sha512"]) => Role::Frame,
+        (Kind::Folder, ["blobs", "sha256" | "sha512", start]) if start.len() == 2 && is_hex(start) => {
+            Role::Husk
+        }
+        (Kind::Folder, ["blobs", algorithm, start, hex]) if is_blob(algorithm, start, hex) => Role::Husk,
+        (Kind::File, ["blobs", algorithm, start, hex, "data"]) if is_blob(algorithm, start, hex) => {
+            Role::Blob(hex)
+        }
         _ => Role::Unknown,
     }
 }
 
 fn folder<'a>(parts: &[&'a str]) -> Role<'a> {
     match parts {
-        ["_manifests"] | ["_manifests", "tags" | "revisions"] | ["_manifests", "revisions", "sha256"] => {
-            Role::Frame
-        }
-        ["_manifests", "revisions", "sha256", hex] | ["_layers", "sha256", hex] if is_digest(hex) => {
+        ["_manifests"]
+        | ["_manifests", "tags" | "revisions"]
+        | ["_manifests", "revisions", "sha256" | "sha512"] => Role::Frame,
+        ["_manifests", "revisions", algorithm, hex] | ["_layers", algorithm, hex]
+            if is_digest(algorithm, hex) =>
+        {
             Role::Husk
         }
         ["_manifests", "tags", tag]
         | ["_manifests", "tags", tag, "current" | "index"]
-        | ["_manifests", "tags", tag, "index", "sha256"]
+        | ["_manifests", "tags", tag, "index", "sha256" | "sha512"]
             if is_tag(tag) =>
         {
             Role::Frame
         }
-        ["_manifests", "tags", tag, "index", "sha256", hex] if is_tag(tag) && is_digest(hex) => Role::Husk,
-        ["_layers" | "_uploads"] | ["_layers", "sha256"] => Role::LateFrame,
-        ["_uploads", id] | ["_uploads", id, "hashstates"] | ["_uploads", id, "hashstates", "sha256"]
+        ["_manifests", "tags", tag, "index", algorithm, hex] if is_tag(tag) && is_digest(algorithm, hex) => {
+            Role::Husk
+        }
+        ["_layers" | "_uploads"] | ["_layers", "sha256" | "sha512"] => Role::LateFrame,
+        ["_uploads", id]
+        | ["_uploads", id, "hashstates"]
+        | ["_uploads", id, "hashstates", "sha256" | "sha512"]
             if is_id(id) =>
         {
             Role::Upload(id)
@@ -119,14 +146,18 @@ fn folder<'a>(parts: &[&'a str]) -> Role<'a> {
 
 fn file<'a>(parts: &[&'a str]) -> Role<'a> {
     match parts {
-        ["_manifests", "revisions", "sha256", hex, "link"] if is_digest(hex) => Role::Revision(hex),
+        ["_manifests", "revisions", algorithm, hex, "link"] if is_digest(algorithm, hex) => {
+            Role::Revision(hex)
+        }
         ["_manifests", "tags", tag, "current", "link"] if is_tag(tag) => Role::Current(tag),
-        ["_manifests", "tags", tag, "index", "sha256", hex, "link"] if is_tag(tag) && is_digest(hex) => {
+        ["_manifests", "tags", tag, "index", algorithm, hex, "link"]
+            if is_tag(tag) && is_digest(algorithm, hex) =>
+        {
             Role::Index(hex)
         }
-        ["_layers", "sha256", hex, "link"] if is_digest(hex) => Role::Layer(hex),
+        ["_layers", algorithm, hex, "link"] if is_digest(algorithm, hex) => Role::Layer(hex),
         ["_uploads", id, "startedat" | "data"] if is_id(id) => Role::Upload(id),
-        ["_uploads", id, "hashstates", "sha256", offset] if is_id(id) && is_number(offset) => {
+        ["_uploads", id, "hashstates", "sha256" | "sha512", offset] if is_id(id) && is_number(offset) => {
             Role::Upload(id)
         }
         _ => Role::Unknown,
@@ -145,12 +176,23 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && is_hex(text)
+fn is_digest(algorithm: &str, hex: &str) -> bool {
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha512" => 128,
+        _ => return false,
+    };
+    hex.len() == length && is_hex(hex)
 }
 
-fn is_blob(start: &str, hex: &str) -> bool {
-    start.len() == 2 && is_digest(hex) && hex.starts_with(start)
+fn is_blob(algorithm: &str, start: &str, hex: &str) -> bool {
+    start.len() == 2 && is_digest(algorithm, hex) && hex.starts_with(start)
+}
+
+/// The digest whose name in the store is `hex`: its length tells the algorithm.
+pub(crate) fn digest_of(hex: &str) -> Option<Digest> {
+    let algorithm = if hex.len() == 128 { "sha512" } else { "sha256" };
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 fn is_number(text: &str) -> bool {

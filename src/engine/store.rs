@@ -1,0 +1,318 @@
+//! A registry's whole store on files, read by the programs of its own image: in its container while that runs, else in
+//! one beside it that sees the same volumes and cannot write to them. Nothing is changed.
+//!
+//! The image's own `find`, `stat` and `grep` tell 10,000 tags four times faster than the engine's archive, which is the
+//! way where they are not there.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+use bollard::container::LogOutput;
+
+use super::configuration::STORE;
+use super::container::State;
+use super::exec::{NOT_EXECUTABLE, NOT_FOUND};
+use super::output::Output;
+use super::{Engine, RegistryContainer};
+use crate::model::{Digest, Repository, StoreView, printable};
+
+mod archived;
+mod beside;
+mod cpio;
+mod lines;
+
+use cpio::Cpio;
+use lines::Lines;
+
+/// No symbolic link is followed. A name with a line break could pass for any line: only where it lies is told. The
+/// current links' contents come along; the one condition that never holds leads on to `stat`. `find` of busybox 1.35
+/// forgets what it has gathered within parentheses.
+const LIST: &str = r#"
+date +%s
+cd "$1" 2>/dev/null || exec stat "$1"
+shift
+exec find "$@" -name '*
+*' -prune -exec sh -c 'for path; do echo "? ${path%/*}"; done' sh {} + \
+    -o -path '*/_manifests/tags/*/current/link' -type f -exec grep -H '' {} + -name / \
+    -o -exec stat -c '%f %Y %s %b %n' {} +
+"#;
+/// Of the files whose names come in, so many. The `xargs` of busybox 1.35 garbles long lists.
+const LOOK: &str = r#"
+look() { stat -c '%f %Y %s %b %n' "$@"; }
+each() {
+    set --
+    while IFS= read -r path; do
+        set -- "$@" "$path"
+        if [ $# -eq 200 ]; then look "$@"; set --; fi
+    done
+    [ $# -eq 0 ] || look "$@"
+}
+date +%s && cd "$1" && head -n "$2" | each
+"#;
+const COPY: &str = r#"cd "$1" && head -n "$2" | cpio -o -H newc"#;
+const AT_ONCE: usize = 20_000;
+/// More than this of complaints is not looked through.
+const MOST_COMPLAINTS: usize = 3500;
+
+/// What the store's files are read by.
+#[derive(Debug)]
+pub(crate) struct OpenStore<'a> {
+    engine: &'a Engine,
+    registry: &'a RegistryContainer,
+    root: &'a str,
+    tools: Tools,
+}
+
+#[derive(Debug)]
+enum Tools {
+    /// Those of the registry's own container.
+    Inside,
+    /// Those of a container beside it, of this name.
+    Beside(String),
+    /// The image has none.
+    None,
+}
+
+/// Whether a store may be read by its archive, which holds every layer, where the image has no tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    Spared,
+    Whatever,
+}
+
+impl Engine {
+    /// To be closed.
+    pub(crate) async fn open_store<'a>(
+        &'a self,
+        registry: &'a RegistryContainer,
+        root: &'a str,
+    ) -> Result<OpenStore<'a>> {
+        let tools = match registry.state {
+            State::Running => Tools::Inside,
+            State::Paused | State::Restarting | State::Stopped => self.open_beside(registry).await?,
+        };
+        Ok(OpenStore { engine: self, registry, root, tools })
+    }
+}
+
+impl OpenStore<'_> {
+    pub(crate) async fn close(self) -> Result<()> {
+        match self.tools {
+            Tools::Beside(name) => self.engine.remove_one_off(&name).await,
+            Tools::Inside | Tools::None => Ok(()),
+        }
+    }
+
+    /// Everything in the store or, of some repositories, themselves and the blobs that they may serve.
+    pub(crate) async fn read(
+        &self,
+        repositories: Option<&BTreeSet<Repository>>,
+        effort: Effort,
+    ) -> Result<StoreView> {
+        if let Some(container) = self.container() {
+            // While the registry serves, what is found may be gone when it is looked at; rarely more than can be told.
+            const TRIES: u32 = 3;
+            for _ in 0..TRIES {
+                if let Some(read) = self.list(container, repositories).await? {
+                    return match read {
+                        Listed::View(view) => Ok(*view),
+                        Listed::NoTools if effort == Effort::Whatever => self.read_archive().await,
+                        Listed::NoTools => bail!("there are no `find` and `stat` in the registry's image"),
+                    };
+                }
+            }
+            bail!("the store changes faster than it can be listed");
+        }
+        self.read_archive().await
+    }
+
+    /// Tells the contents of `blobs` that fit their digests and are no larger than `largest`; what is not told could not
+    /// be read.
+    pub(crate) async fn contents(
+        &self,
+        blobs: &[&Digest],
+        largest: u64,
+        mut tell: impl FnMut(&Digest, &[u8]),
+    ) -> Result<()> {
+        let Some(container) = self.container() else {
+            return self.archived_contents(blobs, largest, tell).await;
+        };
+        let folder = format!("{}/blobs", self.store());
+        for batch in blobs.chunks(AT_ONCE) {
+            let names: String = batch.iter().map(|digest| name_of(digest) + "/data\n").collect();
+            let count = batch.len().to_string();
+            let mut asked = batch.iter();
+            let mut cpio = Cpio::new(largest, |name: &str, content: &[u8]| {
+                let is_it = |digest: &&&Digest| name.strip_suffix("/data") == Some(&name_of(digest));
+                if let Some(digest) = asked.by_ref().find(|digest| is_it(digest))
+                    && digest.matches(content) == Some(true)
+                {
+                    tell(digest, content);
+                }
+            });
+            let command = ["sh", "-c", COPY, "sh", &folder, &count];
+            let on_output = |chunk: &LogOutput| {
+                if let LogOutput::StdOut { message } = chunk {
+                    cpio.take_in(message);
+                }
+            };
+            self.engine.exec_on(container, &command, &[], names.as_bytes(), on_output).await?;
+            if !cpio.has_ended() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn container(&self) -> Option<&str> {
+        match &self.tools {
+            Tools::Inside => Some(&self.registry.id),
+            Tools::Beside(name) => Some(name),
+            Tools::None => None,
+        }
+    }
+
+    fn store(&self) -> String {
+        format!("{}/{STORE}", self.root.trim_end_matches('/'))
+    }
+
+    /// `None`: too much was gone when it was looked at.
+    async fn list(
+        &self,
+        container: &str,
+        repositories: Option<&BTreeSet<Repository>>,
+    ) -> Result<Option<Listed>> {
+        let store = self.store();
+        let mut lines = Lines::default();
+        let folders: Vec<String> = match repositories {
+            None => vec![".".to_owned()],
+            Some(names) => names.iter().map(|name| format!("./repositories/{name}")).collect(),
+        };
+        let command = ["sh", "-c", LIST, "sh", &store].into_iter().chain(folders.iter().map(String::as_str));
+        let command: Vec<&str> = command.collect();
+        let finished = self.engine.exec(container, &command, &[], |line| lines.read(line)).await?;
+        let (has_time, has_begin) = lines.has_begun();
+        if matches!(finished.exit_code, NOT_EXECUTABLE | NOT_FOUND) || !has_time {
+            return Ok(Some(Listed::NoTools));
+        }
+        match Complaints::of(&finished.stderr) {
+            Complaints::Gone if has_begin || repositories.is_some() => {}
+            Complaints::NoStore => {
+                return Ok(Some(Listed::View(Box::new(lines.finish()))));
+            }
+            Complaints::TooMany => return Ok(None),
+            Complaints::Gone | Complaints::Other => {
+                bail!("the store could not be listed: {}", printable(&finished.stderr))
+            }
+        }
+        self.look_at_blobs(container, &mut lines).await?;
+        Ok(Some(Listed::View(Box::new(lines.finish()))))
+    }
+
+    /// The blobs that were not looked for, or were looked for before they were pushed: a push writes them before its links.
+    async fn look_at_blobs(&self, container: &str, lines: &mut Lines) -> Result<()> {
+        let store = self.store();
+        let wanted: Vec<String> = lines
+            .unseen_blobs()
+            .into_iter()
+            .flat_map(|digest| {
+                let folder = format!("./blobs/{}", name_of(digest));
+                [format!("{folder}\n"), format!("{folder}/data\n")]
+            })
+            .collect();
+        for batch in wanted.chunks(AT_ONCE) {
+            let count = batch.len().to_string();
+            let command = ["sh", "-c", LOOK, "sh", &store, &count];
+            let mut is_first = true;
+            let mut output = Output::new(|line: &str| {
+                // The time is known.
+                if !std::mem::take(&mut is_first) {
+                    lines.read(line);
+                }
+            });
+            let input = batch.concat();
+            let looked = self.engine.exec_on(container, &command, &[], input.as_bytes(), |chunk| {
+                output.take_in(chunk);
+            });
+            looked.await?;
+            let complaints = output.finish();
+            if matches!(Complaints::of(&complaints), Complaints::Other) {
+                bail!("the blobs of the store could not be looked at: {}", printable(&complaints));
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Listed {
+    View(Box<StoreView>),
+    NoTools,
+}
+
+/// What the programs said beside their answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Complaints {
+    /// Nothing, or that something went between being found and being looked at.
+    Gone,
+    NoStore,
+    TooMany,
+    Other,
+}
+
+impl Complaints {
+    fn of(stderr: &str) -> Self {
+        let is_gone = |line: &str| line.ends_with("No such file or directory");
+        let mut lines = stderr.lines();
+        if stderr.len() > MOST_COMPLAINTS {
+            // It may begin within a line.
+            lines.next();
+            return if lines.all(is_gone) { Self::TooMany } else { Self::Other };
+        }
+        let complaints: Vec<&str> = lines.collect();
+        match complaints.as_slice() {
+            [one] if is_gone(one) && one.starts_with("stat: ") && !one.contains("./") => Self::NoStore,
+            all if all.iter().all(|line| is_gone(line) && line.contains("./")) => Self::Gone,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The folder of a blob, below that of all blobs.
+fn name_of(digest: &Digest) -> String {
+    let text = digest.to_string();
+    let (algorithm, hex) = text.split_once(':').unwrap_or_default();
+    format!("{algorithm}/{}/{hex}", hex.get(..2).unwrap_or(hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_meanwhile_is_told_from_what_could_not_be_read() {
+        let gone = "stat: can't stat './repositories/app/_uploads/1': No such file or directory";
+        for (complaints, expected) in [
+            ("", Complaints::Gone),
+            (gone, Complaints::Gone),
+            (
+                "grep: ./repositories/app/_manifests/tags/1/current/link: No such file or directory",
+                Complaints::Gone,
+            ),
+            (&[gone; 100].join("\n"), Complaints::TooMany),
+            ("stat: can't stat '/data/docker/registry/v2': No such file or directory", Complaints::NoStore),
+            ("find: ./repositories/app: Permission denied", Complaints::Other),
+            (&format!("{gone}\nfind: ./repositories/app: Permission denied"), Complaints::Other),
+            ("stat: can't stat '/data/docker/registry/v2': Permission denied", Complaints::Other),
+            ("find: grep: No such file or directory", Complaints::Other),
+        ] {
+            assert_eq!(Complaints::of(complaints), expected, "{complaints:.80}");
+        }
+    }
+
+    #[test]
+    fn a_blob_has_its_place() {
+        let digest = Digest::of(b"content");
+        let hex = digest.to_string()["sha256:".len()..].to_owned();
+        assert_eq!(name_of(&digest), format!("sha256/{}/{hex}", &hex[..2]));
+    }
+}
