@@ -81,10 +81,15 @@ fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {
         Target::Digest(digest) => {
             view.manifest(digest).is_none().then(|| format!("no such manifest: `{repository}@{digest}`"))
         }
-        Target::WholeRepository => view
-            .tags
-            .is_empty()
-            .then(|| format!("`{repository}` has no tags; an empty repository takes no space")),
+        Target::WholeRepository if view.tags.is_empty() => Some(match view.read_manifests().count() {
+            0 => format!("`{repository}` has no tags; an empty repository takes no space"),
+            number => format!(
+                "`{repository}` has no tags, and {number} manifests without one, which `docker registry prune \
+                 {}/{repository}` removes",
+                snapshot.registry
+            ),
+        }),
+        Target::WholeRepository => None,
     }
 }
 

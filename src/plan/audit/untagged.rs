@@ -26,6 +26,11 @@ pub(super) fn check(
         None => faults.push("manifests without a tag go, but the store was not read".to_owned()),
         Some(store) => faults.extend(check_store(whole, plan, store, view, &loose)),
     }
+    for tag in view.tags.keys().filter(|tag| !effects.gone_tags.contains(tag)) {
+        if let Some(subject) = tag.attachment_subject().filter(|subject| loose.contains(subject)) {
+            faults.push(format!("tag `{tag}` stays and belongs to {subject}, which goes"));
+        }
+    }
     let staying = view.manifests.iter().filter_map(|(digest, state)| match state {
         ManifestState::Read(manifest) if !effects.deleted.contains(digest) => Some(manifest),
         _ => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::world::{World, digest_of, now, signature_tag, world};
-use super::{audit, by, check, keep, make, pattern, policy, remove, text};
+use super::{audit, by, check, keep, make, pattern, policy, refused, remove, text};
 use crate::error::Kind;
 use crate::plan::{Plan, Request, Step};
 use crate::policy::{Guards, MinAge, Policy, Rule, Selection};
@@ -221,7 +221,10 @@ fn only_repositories_that_the_rules_are_about_are_looked_at() {
 
 #[test]
 fn a_repository_without_tags_is_emptied() {
-    goes(&world().stored().child("app", "a", 30).child("app", "b", 30), &plain(), &["b", "a"]);
+    let world = world().stored().child("app", "a", 30).child("app", "b", 30);
+    goes(&world, &plain(), &["b", "a"]);
+    let words = "2 manifests without one, which `docker registry prune 127.0.0.1:5000/app` removes";
+    refused(&world.snapshot(), &remove(&["app"]), Kind::Failed, words);
 }
 
 #[test]
