@@ -5,15 +5,14 @@
 //! local change this way. Knows nothing of plans. Deliberately absent: removing or re-creating the registry's
 //! container (an anonymous volume would be lost).
 
-use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::InspectContainerOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::config::Endpoint;
@@ -21,6 +20,7 @@ use crate::error::Failure;
 use crate::pace::Pace;
 
 mod archive;
+mod ask;
 mod collector;
 mod command_line;
 mod configuration;
@@ -112,15 +112,6 @@ impl Engine {
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("inspect the container `{container}`")),
         }
-    }
-
-    /// Running containers and, with `all`, the others too; `label=value` narrows.
-    async fn list(&self, all: bool, label: Option<String>) -> Result<Vec<ContainerSummary>> {
-        let filters = label.map(|label| HashMap::from([("label".to_owned(), vec![label])]));
-        let options = ListContainersOptions { all, filters, ..Default::default() };
-        self.retried(|| self.docker.list_containers(Some(options.clone())))
-            .await
-            .with_context(|| format!("list the containers of {}", self.shown))
     }
 
     /// For requests that change nothing: asks again when the connection broke, not when the engine refused.

@@ -20,7 +20,6 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A manifest takes one to two kilobytes here: some 40,000 of them, more than a registry loses in a month.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// How the names of records begin: the second in which the run began, UTC.
-const NAME: &str = "%Y%m%dT%H%M%S";
 const NAME_LENGTH: usize = "20261121T213455".len();
 
 /// One recorded run.
@@ -150,7 +149,7 @@ pub(crate) fn mark_collected(
 fn write(record: &Record, directory: &Path) -> anyhow::Result<Run> {
     let folder = directory.join("runs");
     create_private_folder(&folder).with_context(|| format!("create `{}`", folder.display()))?;
-    let began = format!("{}Z", record.at.strftime(NAME));
+    let began = format!("{}Z", second(record.at));
     for number in 1..=1000 {
         let name = if number == 1 { began.clone() } else { format!("{began}_{number}") };
         let path = folder.join(format!("{name}.json"));
@@ -200,7 +199,12 @@ fn forget_old(directory: &Path, latest: &Run, now: Timestamp) -> anyhow::Result<
 /// When the run of this name began; none for what is not a name of a run.
 fn begun(name: &str) -> Option<Timestamp> {
     let began = name.get(..NAME_LENGTH)?;
-    Timestamp::strptime(format!("{NAME}%z"), format!("{began}+0000")).ok()
+    let at = format!("{began}Z").parse().ok()?;
+    (second(at) == began).then_some(at)
+}
+
+fn second(at: Timestamp) -> String {
+    format!("{at:.0}").trim_end_matches('Z').replace(['-', ':'], "")
 }
 
 /// Names of images are nobody else's business on a shared machine.

@@ -18,8 +18,10 @@ use crate::snapshot::{self, Scope, Wanted};
 use crate::ui::Ui;
 
 mod contents;
+mod stored;
 
 pub(crate) use contents::Source;
+pub(crate) use stored::compare_stored;
 
 const AHEAD: usize = 64;
 

@@ -32,6 +32,7 @@ mod limit;
 mod ready;
 mod rights;
 mod saved;
+mod stopped;
 mod survey;
 
 use ending::verify;
@@ -86,7 +87,15 @@ struct Planned {
 
 impl Change {
     pub(super) async fn run(mut self, session: &Session) -> anyhow::Result<u8> {
-        let mut registry = session.registry(&self.hosts, &self.access).await?;
+        if matches!(self.request, Request::Collect)
+            && let Some(site) = session.stopped(&self.hosts, &self.access).await?
+        {
+            return Box::pin(self.collect_stopped(session, &site)).await;
+        }
+        let mut registry = match session.registry(&self.hosts, &self.access).await {
+            Ok(registry) => registry,
+            Err(error) => return Err(session.or_is_stopped(error, &self.access).await),
+        };
         let had_recovered = session.has_recovered();
         let (place, usage) = tokio::join!(self.place(session, &registry), self.usage(session));
         let place = place?;

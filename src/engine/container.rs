@@ -181,8 +181,21 @@ impl RegistryContainer {
         }
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state == State::Stopped
+    }
+
     /// Why this container must not be stopped, if so: somebody else would act on its absence.
     pub(crate) fn refusal(&self) -> Option<Failure> {
+        self.unfitness().or_else(|| {
+            let refusal =
+                Failure::refused(format!("the registry's container `{}` is not running", self.name));
+            self.is_stopped().then(|| refusal.hint(format!("`docker start {}` first", self.name)))
+        })
+    }
+
+    /// Why its store cannot be collected, whether it runs or not.
+    pub(super) fn unfitness(&self) -> Option<Failure> {
         let refuse = |reason: String| {
             Some(Failure::refused(format!("the registry's container `{}` {reason}", self.name)))
         };
@@ -199,10 +212,9 @@ impl RegistryContainer {
                 .map(|failure| failure.hint("start it without `--rm`, or delete only with `--no-gc`"));
         }
         let (reason, mend) = match self.state {
-            State::Running => return None,
+            State::Running | State::Stopped => return None,
             State::Paused => ("is paused", format!("`docker unpause {}` first", self.name)),
             State::Restarting => ("keeps restarting", format!("`docker logs {}` says why", self.name)),
-            State::Stopped => ("is not running", format!("`docker start {}` first", self.name)),
         };
         refuse(reason.to_owned()).map(|failure| failure.hint(mend))
     }

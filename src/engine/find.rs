@@ -4,9 +4,9 @@
 use std::net::{IpAddr, UdpSocket};
 
 use anyhow::Result;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortSummary, PortSummaryTypeEnum};
 
 use super::Engine;
+use super::ask::{ContainerSummary, PortSummary, SummaryState};
 use super::container::{Certainty, RegistryContainer};
 use super::journal::{REGISTRY, ROLE};
 use crate::error::Failure;
@@ -80,6 +80,23 @@ impl Engine {
         }
     }
 
+    /// The only registry on the engine, if it does not run.
+    pub(crate) async fn only_stopped_registry(&self) -> Result<Found> {
+        let containers = self.list(true, None).await?;
+        let registries: Vec<_> =
+            containers.iter().filter(|container| looks_like_registry(container)).collect();
+        match registries.as_slice() {
+            [one] if !is_running(one) => {
+                let id = one.id.as_deref().unwrap_or_default();
+                let because = "it is the only registry on this engine".to_owned();
+                self.inspect_registry(id, because, Certainty::Sure).await
+            }
+            _ => {
+                Ok(Found::None { why: "no registry on this engine is the only one, and stopped".to_owned() })
+            }
+        }
+    }
+
     async fn named(&self, name: &str) -> Result<Found> {
         match self.inspect_registry(name, "it was named".to_owned(), Certainty::Named).await? {
             Found::None { .. } => Err(self.has_no(name).into()),
@@ -115,6 +132,20 @@ impl Engine {
         };
         // The loopback of this machine is not that of a remote engine, though a tunnel may join them.
         if is_here { Place::ThisEngine } else { Place::Elsewhere }
+    }
+}
+
+impl RegistryContainer {
+    /// Where it answers when it runs, as far as it was told to.
+    pub(crate) fn usual_address(&self) -> Option<RegistryAddress> {
+        let bindings = self.setting.host.port_bindings.as_ref()?;
+        let mut ports: Vec<_> =
+            bindings.iter().filter_map(|(port, at)| Some((port, at.as_ref()?.first()?))).collect();
+        ports.sort_by_key(|(port, _)| (port.as_str() != "5000/tcp", port.as_str()));
+        let (_, binding) = ports.first()?;
+        let port: u16 = binding.host_port.as_ref()?.parse().ok().filter(|port| *port != 0)?;
+        let ip = binding.host_ip.as_deref().filter(|ip| !matches!(*ip, "" | "0.0.0.0" | "::"));
+        format!("{}:{port}", ip.unwrap_or("127.0.0.1")).parse().ok()
     }
 }
 
@@ -253,7 +284,7 @@ fn published(container: &ContainerSummary) -> impl Iterator<Item = (Option<IpAdd
 
 fn tcp_ports(container: &ContainerSummary) -> impl Iterator<Item = &PortSummary> {
     let ports = container.ports.as_deref().unwrap_or_default();
-    ports.iter().filter(|port| matches!(port.typ, None | Some(PortSummaryTypeEnum::TCP)))
+    ports.iter().filter(|port| matches!(port.protocol.as_deref(), None | Some("tcp")))
 }
 
 /// The registry's own port is 5000 unless it was configured otherwise; 3.x publishes metrics on 5001.
@@ -279,14 +310,7 @@ fn published_address(container: &ContainerSummary, engine_host: Option<&str>) ->
 }
 
 fn is_running(container: &ContainerSummary) -> bool {
-    matches!(
-        container.state,
-        Some(
-            ContainerSummaryStateEnum::RUNNING
-                | ContainerSummaryStateEnum::PAUSED
-                | ContainerSummaryStateEnum::RESTARTING
-        )
-    )
+    matches!(container.state, Some(SummaryState::Running | SummaryState::Paused | SummaryState::Restarting))
 }
 
 pub(super) fn name_of(container: &ContainerSummary) -> String {

@@ -16,8 +16,16 @@ impl Engine {
         store: &StoreConfiguration,
         manner: Manner,
     ) -> Result<()> {
-        if let Some(refusal) = registry.refusal() {
+        if let Some(refusal) = registry.unfitness() {
             return Err(refusal.into());
+        }
+        if registry.is_stopped() && manner != Manner::Offline {
+            return Err(Failure::refused(format!(
+                "the registry's container `{}` is not running: nothing can serve or collect in it",
+                registry.name
+            ))
+            .hint("`--gc-mode offline` collects its garbage and leaves it stopped")
+            .into());
         }
         registry.configuration_path()?;
         if let Driver::Filesystem { root } = &store.driver

@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bollard::models::{ContainerSummary, ImageSummary, LocalNodeState, SwarmInfo};
-use bollard::query_parameters::ListImagesOptions;
-use hyper::Uri;
-use hyper::http::uri::PathAndQuery;
 use serde::Deserialize;
 
 use super::Engine;
+use super::ask::{ContainerSummary, Image, Swarm};
 use super::find::name_of;
 use crate::model::printable;
 
@@ -49,7 +46,7 @@ pub(crate) enum Services {
     },
 }
 
-/// A service as the engine lists it. bollard's own type leaves out what a rollback returns to.
+/// A service as the engine lists it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Service {
@@ -95,11 +92,8 @@ impl Engine {
     async fn images_of_containers(&self) -> Result<Vec<InUse>> {
         let containers = self.list(true, None).await?;
         // `all` has those that lost their tag to a newer image.
-        let options = ListImagesOptions { all: true, ..Default::default() };
-        let images = self
-            .retried(|| self.docker.list_images(Some(options.clone())))
-            .await
-            .with_context(|| format!("list the images of {}", self.shown))?;
+        let images = self.ask("/images/json?all=true").await;
+        let images: Vec<Image> = images.with_context(|| format!("list the images of {}", self.shown))?;
         Ok(of_containers(&containers, &images))
     }
 
@@ -109,13 +103,11 @@ impl Engine {
         const SETTLES_WITHIN: Duration = Duration::from_secs(5);
         let asked = Instant::now();
         loop {
-            let info = self
-                .retried(|| self.docker.info())
-                .await
-                .with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
+            let info =
+                self.info().await.with_context(|| format!("ask {} whether it is in a swarm", self.shown))?;
             let is_late = asked.elapsed() > self.pace.of(SETTLES_WITHIN);
             match services_of(info.swarm.as_ref()) {
-                Services::Listed => match self.list_services().await {
+                Services::Listed => match self.ask("/services").await {
                     Ok(listed) => return Ok((of_services(listed), Services::Listed)),
                     Err(error) if is_late => {
                         return Err(error.context(format!("list the Swarm services of {}", self.shown)));
@@ -128,26 +120,12 @@ impl Engine {
             self.pace.pause(Duration::from_millis(100)).await;
         }
     }
-
-    /// bollard answers with texts to `_ping` only, so that request is led to another path.
-    async fn list_services(&self) -> Result<Vec<Service>> {
-        let docker = self.docker.clone().with_request_modifier(|mut request| {
-            let mut parts = request.uri().clone().into_parts();
-            parts.path_and_query = Some(PathAndQuery::from_static("/services"));
-            if let Ok(uri) = Uri::from_parts(parts) {
-                *request.uri_mut() = uri;
-            }
-            request
-        });
-        let text = self.retried(|| docker.ping()).await?;
-        Ok(serde_json::from_str(&text)?)
-    }
 }
 
-fn services_of(swarm: Option<&SwarmInfo>) -> Services {
-    match swarm.and_then(|swarm| swarm.local_node_state) {
-        None | Some(LocalNodeState::EMPTY | LocalNodeState::INACTIVE) => Services::None,
-        Some(LocalNodeState::ACTIVE) => match swarm.and_then(|swarm| swarm.control_available) {
+fn services_of(swarm: Option<&Swarm>) -> Services {
+    match swarm.and_then(|swarm| swarm.local_node_state.as_deref()) {
+        None | Some("" | "inactive") => Services::None,
+        Some("active") => match swarm.and_then(|swarm| swarm.control_available) {
             Some(true) => Services::Listed,
             _ => Services::NotAManager,
         },
@@ -156,9 +134,8 @@ fn services_of(swarm: Option<&SwarmInfo>) -> Services {
 }
 
 /// In the order of the containers' names, so that the same engine gives the same plan.
-fn of_containers(containers: &[ContainerSummary], images: &[ImageSummary]) -> Vec<InUse> {
-    let images: HashMap<&str, &ImageSummary> =
-        images.iter().map(|image| (image.id.as_str(), image)).collect();
+fn of_containers(containers: &[ContainerSummary], images: &[Image]) -> Vec<InUse> {
+    let images: HashMap<&str, &Image> = images.iter().map(|image| (image.id.as_str(), image)).collect();
     let mut used: Vec<InUse> = containers
         .iter()
         .map(|container| {
@@ -180,8 +157,8 @@ fn of_containers(containers: &[ContainerSummary], images: &[ImageSummary]) -> Ve
 }
 
 /// Engines write `<none>:<none>` for none.
-fn names_of(image: &ImageSummary) -> impl Iterator<Item = String> {
-    let names = image.repo_tags.iter().chain(&image.repo_digests);
+fn names_of(image: &Image) -> impl Iterator<Item = String> {
+    let names = image.repo_tags.iter().chain(&image.repo_digests).flatten();
     names.filter(|name| !name.starts_with("<none>")).cloned()
 }
 

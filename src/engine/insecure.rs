@@ -10,7 +10,7 @@ use crate::model::RegistryAddress;
 impl Engine {
     /// The engine's own rule: an entry for `host[:port]` decides, else any address of the host in one of its networks.
     pub(crate) async fn calls_insecure(&self, address: &RegistryAddress) -> Result<bool> {
-        let info = self.docker.info().await.context("ask the engine for its registries")?;
+        let info = self.info().await.context("ask the engine for its registries")?;
         let Some(configuration) = info.registry_config else {
             return Ok(false);
         };
@@ -18,7 +18,7 @@ impl Engine {
         if let Some(is_secure) = entries.get(address.host()).and_then(|entry| entry.secure) {
             return Ok(!is_secure);
         }
-        let networks = configuration.insecure_registry_cidrs.unwrap_or_default();
+        let networks = configuration.insecure_networks.unwrap_or_default();
         let port = address.port().unwrap_or(443);
         let addresses = tokio::net::lookup_host((address.hostname(), port)).await;
         Ok(addresses

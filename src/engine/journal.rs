@@ -167,7 +167,7 @@ pub(super) fn busy(
     since: Option<Timestamp>,
 ) -> Failure {
     let who = owner.map_or_else(String::new, |who| format!(" by {who}"));
-    let since = since.map_or_else(String::new, |since| format!(" since {}", since.strftime("%F %T UTC")));
+    let since = since.map_or_else(String::new, |since| format!(" since {since:.0}"));
     let names = names.join(" ");
     Failure::refused(format!("the garbage of `{registry}` is being collected{who}{since} ({names})")).hint(format!(
         "wait for it; if that run is gone for good, `docker rm -f {names} && docker start {registry}` puts the registry back"

@@ -129,7 +129,7 @@ impl Engine {
 
     /// The clock by which the engine dates its containers.
     pub(super) async fn engine_time(&self) -> Result<Timestamp> {
-        let info = self.docker.info().await.context("ask the engine for its time")?;
+        let info = self.info().await.context("ask the engine for its time")?;
         let time = info.system_time.context("the engine does not tell its time")?;
         time.parse().with_context(|| format!("read the engine's time `{time}`"))
     }

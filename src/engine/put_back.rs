@@ -15,6 +15,8 @@ use crate::error::Failure;
 pub(super) struct Closing<'a> {
     pub(super) name: &'a str,
     pub(super) id: &'a str,
+    /// One that was stopped before stays so, unless somebody has started it meanwhile.
+    pub(super) was_running: bool,
     /// A process that served before or during the sweep remembers blobs that are gone, and must not go on.
     pub(super) has_swept: bool,
     /// Where it remembers them beyond its own end.
@@ -41,7 +43,7 @@ impl Engine {
         forgotten: &mut Option<Result<u64>>,
     ) -> Result<(), Failure> {
         const PAUSES: [u64; 5] = [0, 1, 3, 6, 12];
-        let &Closing { name, id: registry, has_swept, .. } = closing;
+        let &Closing { name, id: registry, was_running, has_swept, .. } = closing;
         let journal = Journal::of(registry);
         // A stop that a killed run asked for goes on without it, and would end what is started before it has.
         let must_end = has_swept || self.is_stopping(registry).await.unwrap_or(false);
@@ -49,6 +51,7 @@ impl Engine {
             // Before the sweep's trace goes. What comes of it is seen when it is started.
             let _ = self.stop(registry).await;
         }
+        let runs = was_running || self.is_running(registry).await.unwrap_or(true);
         let mut obstacle = None;
         for pause in PAUSES {
             self.pace.pause(Duration::from_secs(pause)).await;
@@ -61,11 +64,19 @@ impl Engine {
             && self.may_be_at_work(&journal).await
         {
             let Journal { sweep, tidy, stand_in, .. } = &journal;
+            if !runs {
+                return Err(Failure::failed(format!("the containers of the collection are left: {error:#}"))
+                    .hint(format!("`docker rm -f {sweep} {tidy}` removes them")));
+            }
             return Err(left_down(name, &format!("{error:#}")).hint(format!(
                 "`docker rm -f {sweep} {tidy} {stand_in}; docker start {name}` puts it back"
             )));
         }
-        if has_swept {
+        if !runs {
+            if has_swept {
+                *forgotten = self.forget_swept(closing).await;
+            }
+        } else if has_swept {
             // Nothing serves, so nothing is remembered anew; and the journal is there until it is done.
             *forgotten = self.forget_swept(closing).await;
             let once_more = async || *forgotten = self.forget_swept(closing).await;

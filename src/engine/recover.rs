@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, HostConfig};
+use bollard::models::HostConfig;
 use jiff::{SignedDuration, Timestamp};
 
+use super::ask::{ContainerSummary, SummaryState};
 use super::find::name_of;
 use super::journal::{HOST, Journal, MODE, OWNER, REGISTRY, ROLE, Role, WAS_RUNNING, busy, label, owner_of};
 use super::owner::{Life, Owner};
@@ -46,7 +47,7 @@ struct Trace {
     id: String,
     name: String,
     role: Role,
-    state: ContainerSummaryStateEnum,
+    state: SummaryState,
     created: i64,
     /// In words.
     owner: Option<String>,
@@ -184,27 +185,27 @@ impl Engine {
             self.remove_journal(&Journal::of(registry)).await?;
             return Ok("The containers of a collection whose registry is gone were removed.".to_owned());
         };
-        if !found.is_running && !leftover.was_running() {
-            self.remove_journal(&Journal::of(registry)).await?;
-            return Ok(format!("The containers of an interrupted collection of `{name}` were removed."));
-        }
-        let has_swept = leftover.has_swept();
+        let (was_running, has_swept) = (leftover.was_running(), leftover.has_swept());
         let redis = if has_swept { self.remembers_in(registry).await } else { None };
-        let closed = self.put_back(&Closing { name, id: registry, has_swept, redis: redis.as_ref() }).await;
+        let closing = Closing { name, id: registry, was_running, has_swept, redis: redis.as_ref() };
+        let closed = self.put_back(&closing).await;
         warnings.extend(closed.forgotten.and_then(Result::err));
         closed.restored?;
         let stood_in = leftover
             .containers
             .iter()
-            .any(|trace| trace.role == Role::StandIn && trace.state != ContainerSummaryStateEnum::CREATED);
+            .any(|trace| trace.role == Role::StandIn && trace.state != SummaryState::Created);
         Ok(match found.is_running {
+            false if !was_running => {
+                format!("The containers of an interrupted collection of `{name}` were removed.")
+            }
             false if stood_in => format!(
                 "An interrupted collection had left `{name}` stopped and a read-only stand-in in its place: it was started again."
             ),
             false => {
                 format!("An interrupted collection had left `{name}` stopped: it was started again.")
             }
-            true if leftover.has_swept() => {
+            true if has_swept => {
                 format!("`{name}` was running while an interrupted collection swept: it was restarted.")
             }
             true => format!("The containers of an interrupted collection of `{name}` were removed."),
@@ -300,7 +301,7 @@ impl Trace {
             id: container.id.clone().unwrap_or_default(),
             name: name_of(container),
             role,
-            state: container.state.unwrap_or(ContainerSummaryStateEnum::EMPTY),
+            state: container.state.unwrap_or(SummaryState::Other),
             created: container.created.unwrap_or_default(),
             owner: owner.and_then(|owner| Owner::describe(owner, label_of(container, HOST))),
             life: owner.map(Owner::life),
@@ -328,23 +329,20 @@ impl Leftover {
 
     fn is_at_work(&self) -> bool {
         let is_busy = self.registry.as_ref().is_some_and(|registry| registry.is_busy);
-        self.collectors()
-            .any(|trace| trace.state == ContainerSummaryStateEnum::RUNNING || (trace.is_live && is_busy))
+        self.collectors().any(|trace| trace.state == SummaryState::Running || (trace.is_live && is_busy))
     }
 
     /// No collector has run: the registry has not been stopped yet, or its stand-in is still being looked at.
     fn is_opening(&self, now: Timestamp) -> bool {
         let serves = self.registry.as_ref().is_some_and(|registry| registry.is_running)
-            || self.containers.iter().any(|trace| {
-                trace.role == Role::StandIn && trace.state == ContainerSummaryStateEnum::RUNNING
-            });
+            || self
+                .containers
+                .iter()
+                .any(|trace| trace.role == Role::StandIn && trace.state == SummaryState::Running);
         let is_recent = |trace: &Trace| {
             Timestamp::from_second(trace.created).is_ok_and(|created| now.duration_since(created) < OPENING)
         };
-        serves
-            && self
-                .collectors()
-                .all(|trace| trace.state == ContainerSummaryStateEnum::CREATED && is_recent(trace))
+        serves && self.collectors().all(|trace| trace.state == SummaryState::Created && is_recent(trace))
     }
 
     fn was_running(&self) -> bool {
@@ -355,7 +353,7 @@ impl Leftover {
     fn has_swept(&self) -> bool {
         self.containers.iter().any(|trace| {
             (trace.name.ends_with("-sweep") || trace.name.ends_with("-tidy"))
-                && (trace.is_live || trace.state != ContainerSummaryStateEnum::CREATED)
+                && (trace.is_live || trace.state != SummaryState::Created)
         })
     }
 

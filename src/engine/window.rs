@@ -124,7 +124,7 @@ impl Window<'_> {
 
     /// Stops the registry and puts the stand-in into its place.
     async fn open(&self, refuses_pushes: &impl AsyncFn() -> Result<bool>) -> Result<()> {
-        if self.manner == Manner::Live {
+        if self.manner == Manner::Live || self.registry.is_stopped() {
             return Ok(());
         }
         // Before the request is sent: its answer may be lost while it takes effect.
@@ -196,6 +196,8 @@ impl Engine {
         let quiet = quiet.restarted();
         let tidies = match manner {
             Manner::Live => Ok(false),
+            // Nobody can be asked; it is seen when it is tried.
+            _ if registry.is_stopped() => Ok(true),
             Manner::Offline | Manner::ReadOnly => self.can_tidy(registry, store).await,
         };
         let journal = loop {
@@ -231,9 +233,10 @@ impl Engine {
         let closing = Instant::now();
         let has_swept = window.has_swept.get();
         let (name, id, redis) = (registry.name.as_str(), registry.id.as_str(), store.redis.as_ref());
-        let closed = self.put_back(&Closing { name, id, has_swept, redis }).await;
+        let was_running = !registry.is_stopped();
+        let closed = self.put_back(&Closing { name, id, was_running, has_swept, redis }).await;
         let restored = closed.restored.map(|()| Restored {
-            stopped: window.stopped.get().or_else(|| has_swept.then_some(closing)),
+            stopped: window.stopped.get().or_else(|| (has_swept && was_running).then_some(closing)),
             stood_in: window.stands_in.get().map(|since| (since, closing)),
         });
         let forgotten = closed.forgotten.map(|forgotten| Ok(forgotten? + window.forgotten.get()));

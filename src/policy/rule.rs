@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use regex::bytes::{Match, Regex, RegexBuilder};
+use regex_lite::{Match, Regex};
 
 use crate::age::Age;
 use crate::glob::Glob;
@@ -195,7 +195,7 @@ impl Matcher {
     pub(super) fn fits(&self, name: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.is_match(name),
-            Self::Regex { regex, .. } => regex.is_match(name.as_bytes()),
+            Self::Regex { regex, .. } => regex.is_match(name),
         }
     }
 
@@ -223,19 +223,15 @@ impl FromStr for Matcher {
 
 /// An expression for a whole name. Names are ASCII.
 fn anchored(expression: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("^(?:{expression})$"))
-        .unicode(false)
-        .build()
+    Regex::new(&format!("^(?:{expression})$"))
         .map_err(|error| format!("`{}` is no regular expression: {error}", printable(expression)))
 }
 
 impl Group {
     /// What the expression captures of a tag, several captures side by side; `None` if it does not match.
-    pub(super) fn of(&self, tag: &Tag) -> Option<String> {
-        let captures = self.0.captures(tag.as_str().as_bytes())?;
-        let part = |part: Option<Match>| {
-            part.map_or_else(String::new, |part| String::from_utf8_lossy(part.as_bytes()).into_owned())
-        };
+    pub(super) fn of<'a>(&self, tag: &'a Tag) -> Option<String> {
+        let captures = self.0.captures(tag.as_str())?;
+        let part = |part: Option<Match<'a>>| part.map_or("", |part| part.as_str());
         Some(captures.iter().skip(1).map(part).collect::<Vec<_>>().join(" "))
     }
 

@@ -254,6 +254,10 @@ fn tags_are_selected_by_glob_and_by_expression() {
             && "".parse::<Matcher>().is_err()
             && "a[".parse::<Matcher>().is_err()
     );
+    // What is not supported has no other meaning.
+    for odd in ["/[a-z&&[^b]]/", "/[a-z--b]/", "/[a[b]]/", r"/\p{L}/", "/(?=a)b/", r"/(a)\1/"] {
+        assert!(odd.parse::<Matcher>().is_err(), "{odd}");
+    }
 }
 
 #[test]

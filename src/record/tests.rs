@@ -69,3 +69,23 @@ fn what_the_snapshot_holds_is_at_hand() {
     let (_, raw) = record.repositories[0].manifest(&Digest::of(image.as_bytes())).unwrap();
     assert_eq!(raw, image.as_bytes());
 }
+
+#[test]
+fn a_run_is_named_by_its_second() {
+    let at: Timestamp = "2026-11-21T21:34:55.999Z".parse().unwrap();
+    assert_eq!(second(at), "20261121T213455");
+    for good in ["20261121T213455Z", "20261121T213455Z_2"] {
+        assert_eq!(begun(good), Some("2026-11-21T21:34:55Z".parse().unwrap()), "{good}");
+    }
+    for bad in [
+        "",
+        "20261121",
+        "2026-11-21T2134Z",
+        "20261321T213455Z",
+        "20261121t213455Z",
+        "20261121 213455Z",
+        "notes",
+    ] {
+        assert_eq!(begun(bad), None, "{bad}");
+    }
+}

@@ -26,6 +26,7 @@ mod retention_in_use;
 mod rules;
 mod service;
 mod shapes;
+mod stopped;
 mod store;
 mod story;
 mod support;

@@ -152,7 +152,7 @@ impl Change {
 }
 
 /// Deletions during a collection can cost what is kept, so nobody else changes anything meanwhile.
-async fn refuse_busy(session: &Session, site: &Site) -> anyhow::Result<()> {
+pub(super) async fn refuse_busy(session: &Session, site: &Site) -> anyhow::Result<()> {
     match session.put_right(&site.engine).await?.remove(&site.container.id) {
         Some(busy) => Err(busy.refusal.into()),
         None => Ok(()),

@@ -1,7 +1,5 @@
 use std::collections::HashMap;
 
-use bollard::models::ContainerSummaryHostConfig;
-
 use super::*;
 
 fn container(name: &str, image: &str, ports: &[(&str, u16, u16)]) -> ContainerSummary {
@@ -10,7 +8,7 @@ fn container(name: &str, image: &str, ports: &[(&str, u16, u16)]) -> ContainerSu
         names: Some(vec![format!("/{name}")]),
         image: Some(image.to_owned()),
         command: Some("/start".to_owned()),
-        state: Some(ContainerSummaryStateEnum::RUNNING),
+        state: Some(SummaryState::Running),
         ports: Some(
             ports
                 .iter()
@@ -18,7 +16,7 @@ fn container(name: &str, image: &str, ports: &[(&str, u16, u16)]) -> ContainerSu
                     ip: Some(ip.to_owned()),
                     private_port,
                     public_port: Some(public_port),
-                    typ: Some(PortSummaryTypeEnum::TCP),
+                    protocol: Some("tcp".to_owned()),
                 })
                 .collect(),
         ),
@@ -111,13 +109,7 @@ fn a_registry_behind_a_proxy_or_on_the_hosts_network_is_perhaps_it() {
         shown(&behind, "localhost:443", here),
         "id-one, perhaps: it is the only container that runs a registry, and `web` publishes port 443 without being one"
     );
-    let host = ContainerSummary {
-        host_config: Some(ContainerSummaryHostConfig {
-            network_mode: Some("host".to_owned()),
-            ..Default::default()
-        }),
-        ..container("one", "registry:2", &[])
-    };
+    let host = container("one", "registry:2", &[]);
     assert_eq!(
         shown(&[host], "localhost:5000", here),
         "id-one, perhaps: it is the only container that runs a registry, and none publishes port 5000"
@@ -130,7 +122,7 @@ fn a_registry_behind_a_proxy_or_on_the_hosts_network_is_perhaps_it() {
 fn without_an_address_there_must_be_one_registry() {
     let one = container("one", "registry:2", &[]);
     let two = container("two", "registry:3", &[]);
-    let stopped = ContainerSummary { state: Some(ContainerSummaryStateEnum::EXITED), ..two.clone() };
+    let stopped = ContainerSummary { state: Some(SummaryState::Exited), ..two.clone() };
     let anywhere = |containers: &[ContainerSummary]| pick(containers, None, Place::Anywhere);
     assert!(matches!(
         anywhere(&[one.clone(), stopped.clone()]),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use bollard::models::PortBinding;
 
 use super::*;
-use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
+use SummaryState::{Created, Exited, Running};
 
-fn trace(name: &str, state: ContainerSummaryStateEnum, life: Option<Life>) -> Trace {
+fn trace(name: &str, state: SummaryState, life: Option<Life>) -> Trace {
     Trace {
         id: name.to_owned(),
         name: name.to_owned(),
@@ -21,7 +21,7 @@ fn trace(name: &str, state: ContainerSummaryStateEnum, life: Option<Life>) -> Tr
     }
 }
 
-fn leftover(states: &[ContainerSummaryStateEnum], owner: Option<Life>, registry_runs: bool) -> Leftover {
+fn leftover(states: &[SummaryState], owner: Option<Life>, registry_runs: bool) -> Leftover {
     let names = ["registry-prune-0123456789ab-dry", "registry-prune-0123456789ab-sweep"];
     Leftover {
         containers: states.iter().zip(names).map(|(&state, name)| trace(name, state, owner)).collect(),
@@ -55,39 +55,39 @@ fn a_registry_at_another_port_is_not_the_one_that_does_not_answer() {
 
 #[test]
 fn a_known_process_decides() {
-    assert_eq!(judge(&leftover(&[CREATED, CREATED], Some(Life::Dead), true), 1), Verdict::Dead);
-    assert_eq!(judge(&leftover(&[RUNNING, CREATED], Some(Life::Dead), false), 1), Verdict::Dead);
-    assert_eq!(judge(&leftover(&[EXITED, CREATED], Some(Life::Alive), false), 9_999), Verdict::AtWork);
+    assert_eq!(judge(&leftover(&[Created, Created], Some(Life::Dead), true), 1), Verdict::Dead);
+    assert_eq!(judge(&leftover(&[Running, Created], Some(Life::Dead), false), 1), Verdict::Dead);
+    assert_eq!(judge(&leftover(&[Exited, Created], Some(Life::Alive), false), 9_999), Verdict::AtWork);
 }
 
 #[test]
 fn an_unknown_process_is_judged_by_what_the_engine_shows() {
     let unknown = Some(Life::Unknown);
-    assert_eq!(judge(&leftover(&[RUNNING, CREATED], unknown, false), 9_999), Verdict::AtWork);
-    assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, true), 30), Verdict::AtWork);
-    assert_eq!(judge(&leftover(&[CREATED, CREATED], None, true), 9_999), Verdict::LooksDead);
-    assert_eq!(judge(&leftover(&[CREATED, CREATED], unknown, false), 30), Verdict::LooksDead);
-    assert_eq!(judge(&leftover(&[EXITED, CREATED], unknown, false), 30), Verdict::LooksDead);
-    assert_eq!(judge(&leftover(&[EXITED, EXITED], unknown, true), 30), Verdict::LooksDead);
+    assert_eq!(judge(&leftover(&[Running, Created], unknown, false), 9_999), Verdict::AtWork);
+    assert_eq!(judge(&leftover(&[Created, Created], unknown, true), 30), Verdict::AtWork);
+    assert_eq!(judge(&leftover(&[Created, Created], None, true), 9_999), Verdict::LooksDead);
+    assert_eq!(judge(&leftover(&[Created, Created], unknown, false), 30), Verdict::LooksDead);
+    assert_eq!(judge(&leftover(&[Exited, Created], unknown, false), 30), Verdict::LooksDead);
+    assert_eq!(judge(&leftover(&[Exited, Exited], unknown, true), 30), Verdict::LooksDead);
 }
 
 #[test]
 fn a_stand_in_alone_is_nobody_at_work() {
-    let stand_in = Trace { role: Role::StandIn, ..trace("stand-in", RUNNING, Some(Life::Unknown)) };
-    let with_stand_in = |states: &[ContainerSummaryStateEnum]| {
+    let stand_in = Trace { role: Role::StandIn, ..trace("stand-in", Running, Some(Life::Unknown)) };
+    let with_stand_in = |states: &[SummaryState]| {
         let mut leftover = leftover(states, Some(Life::Unknown), false);
         leftover.containers.push(stand_in.clone());
         leftover
     };
-    assert_eq!(judge(&with_stand_in(&[CREATED, CREATED]), 30), Verdict::AtWork, "it is being looked at");
-    assert_eq!(judge(&with_stand_in(&[CREATED, CREATED]), 9_999), Verdict::LooksDead);
-    assert_eq!(judge(&with_stand_in(&[EXITED, CREATED]), 30), Verdict::LooksDead);
-    assert_eq!(judge(&with_stand_in(&[EXITED, RUNNING]), 9_999), Verdict::AtWork);
+    assert_eq!(judge(&with_stand_in(&[Created, Created]), 30), Verdict::AtWork, "it is being looked at");
+    assert_eq!(judge(&with_stand_in(&[Created, Created]), 9_999), Verdict::LooksDead);
+    assert_eq!(judge(&with_stand_in(&[Exited, Created]), 30), Verdict::LooksDead);
+    assert_eq!(judge(&with_stand_in(&[Exited, Running]), 9_999), Verdict::AtWork);
 }
 
 #[test]
 fn a_live_collection_is_at_work_as_long_as_a_command_runs_inside() {
-    let mut leftover = leftover(&[CREATED, CREATED], Some(Life::Unknown), true);
+    let mut leftover = leftover(&[Created, Created], Some(Life::Unknown), true);
     leftover.containers.iter_mut().for_each(|trace| trace.is_live = true);
     assert_eq!(judge(&leftover, 9_999), Verdict::LooksDead);
     leftover.registry.as_mut().unwrap().is_busy = true;
@@ -96,20 +96,20 @@ fn a_live_collection_is_at_work_as_long_as_a_command_runs_inside() {
 
 #[test]
 fn a_sweep_is_known_by_its_state_and_a_live_one_by_its_trace() {
-    assert!(!leftover(&[EXITED, CREATED], None, false).has_swept());
-    assert!(leftover(&[EXITED, RUNNING], None, false).has_swept());
-    assert!(leftover(&[EXITED, EXITED], None, false).has_swept());
-    let mut live = leftover(&[CREATED], None, true);
+    assert!(!leftover(&[Exited, Created], None, false).has_swept());
+    assert!(leftover(&[Exited, Running], None, false).has_swept());
+    assert!(leftover(&[Exited, Exited], None, false).has_swept());
+    let mut live = leftover(&[Created], None, true);
     live.containers[0].is_live = true;
     assert!(!live.has_swept());
-    let sweep = Trace { is_live: true, ..trace("registry-prune-0123456789ab-sweep", CREATED, None) };
+    let sweep = Trace { is_live: true, ..trace("registry-prune-0123456789ab-sweep", Created, None) };
     live.containers.push(sweep);
     assert!(live.has_swept());
 }
 
 #[test]
 fn what_another_run_has_begun_meanwhile_is_not_what_was_judged() {
-    let before = leftover(&[EXITED, EXITED], None, false);
+    let before = leftover(&[Exited, Exited], None, false);
     let mut half_removed = before.clone();
     half_removed.containers.pop();
     assert!(half_removed.is_still(&before));

@@ -2,10 +2,11 @@
 //! for the commands that read the store.
 
 use anyhow::{Result, bail};
-use bollard::models::{ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
 use bollard::query_parameters::StartContainerOptions;
 
 use super::Tools;
+use crate::engine::ask::{ContainerSummary, SummaryState};
 use crate::engine::journal::{OWNER, Role, owned};
 use crate::engine::owner::{Life, Owner};
 use crate::engine::recover::label_of;
@@ -40,12 +41,11 @@ impl Engine {
 }
 
 fn is_abandoned(reader: &ContainerSummary) -> bool {
-    use bollard::models::ContainerSummaryStateEnum as State;
     match label_of(reader, OWNER).map_or(Life::Unknown, Owner::life) {
         Life::Alive => false,
         Life::Dead => true,
         // Another machine's: it may be about to start it.
-        Life::Unknown => matches!(reader.state, Some(State::EXITED | State::DEAD)),
+        Life::Unknown => matches!(reader.state, Some(SummaryState::Exited | SummaryState::Other)),
     }
 }
 
