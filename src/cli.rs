@@ -8,6 +8,7 @@ use crate::age::Age;
 use crate::model::RegistryAddress;
 use crate::policy::{DateOf, Filter, Group, MaxDelete, MinAge, Order};
 use crate::reference::{Pattern, Reference};
+use crate::report::usage::Sort;
 
 /// The command line as Docker passes it on: its global flags, this plugin's name, and the rest.
 #[derive(Debug, Parser)]
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Collect garbage, restart and verify
     Gc(Gc),
+    /// Show where the space is: what repositories and tags need, what they share, what is garbage
+    Df(Df),
     /// Check that every tag resolves and that everything it needs is there
     Verify(Verify),
     /// Put back what a run deleted, as long as nothing has been collected since
@@ -225,6 +228,33 @@ pub(crate) struct Gc {
     pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Df {
+    /// Repositories and tags to show: `team/*`, `app:v1.*` (default: the whole registry)
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<Pattern>,
+    /// Show each tag
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// What stands first: what is largest, what alone needs most, or by name
+    #[arg(long, value_enum, default_value_t = Sort::Size, value_name = "ORDER")]
+    pub(crate) sort: Sort,
+    /// Format of the result: a table for people, or one JSON document
+    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Write a page for a browser instead: a map of the whole registry to click through, in one file that needs no
+    /// network
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "verbose", "sort"])]
+    pub(crate) html: Option<PathBuf>,
+    /// Count unfinished uploads as garbage to which nothing was added for longer than this
+    #[arg(long, value_name = "AGE", default_value = "24h", allow_hyphen_values = true)]
+    pub(crate) uploads_older_than: Age,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
 }
 
 #[derive(Debug, Args)]

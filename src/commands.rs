@@ -2,6 +2,7 @@
 
 mod change;
 mod choose;
+mod df;
 mod ls;
 mod policy;
 mod recover;
@@ -79,6 +80,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
             source: gc.reading.source,
             output: gc.output,
         },
+        Command::Df(df) => return Box::pin(df::run(session, df)).await,
         Command::Ls(ls) => return Box::pin(ls::run(session, ls)).await,
         Command::Verify(verify) => return Box::pin(verify::run(session, verify)).await,
         Command::Undo(undo) => return Box::pin(undo::run(session, undo)).await,

@@ -38,6 +38,7 @@ mod site;
 mod snapshot;
 mod ui;
 mod undo;
+mod usage;
 mod verify;
 
 use cli::{Cli, Plugin};

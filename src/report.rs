@@ -11,9 +11,11 @@ use crate::plan::Estimate;
 pub(crate) mod explain;
 pub(crate) mod json;
 pub(crate) mod listing;
+pub(crate) mod page;
 mod planned;
 mod table;
 pub(crate) mod undo;
+pub(crate) mod usage;
 
 pub(crate) use planned::{plan, warning};
 use table::count;

@@ -232,10 +232,11 @@ impl Snapshot {
 
     /// Whether all of the registry was read: then what is in no repository is nowhere, but for what no tag leads to.
     pub(crate) fn is_known(&self) -> bool {
-        let is_dangling = |repository: &Repository, tag: &Tag| {
-            self.view(repository).and_then(|view| view.tags.get(tag)) == Some(&TagState::Dangling)
-        };
-        self.is_whole && self.unread(is_dangling).is_empty()
+        self.is_whole && self.unread(|repository, tag| self.is_dangling(repository, tag)).is_empty()
+    }
+
+    pub(crate) fn is_dangling(&self, repository: &Repository, tag: &Tag) -> bool {
+        self.view(repository).and_then(|view| view.tags.get(tag)) == Some(&TagState::Dangling)
     }
 
     /// Whether any attachment is about what its repository does not have.

@@ -159,7 +159,7 @@ fn help_is_laid_out_like_dockers() {
     };
     let group = help("registry --help");
     assert!(group.starts_with("Usage:  docker registry COMMAND\n\nPrune a private registry"), "{group}");
-    for command in ["prune", "ls", "rm", "gc", "verify", "undo", "shell-function"] {
+    for command in ["prune", "ls", "rm", "gc", "df", "verify", "undo", "shell-function"] {
         assert!(group.contains(&format!("\n  {command} ")), "{group}");
     }
     assert!(
@@ -203,7 +203,7 @@ fn completion_answers_in_cobras_format() {
     assert_eq!(without(&["registry", "pr"]), ["prune", ":4"]);
     assert_eq!(
         without(&["registry", ""]),
-        ["prune", "ls", "rm", "gc", "verify", "undo", "recover", "shell-function", ":4"]
+        ["prune", "ls", "rm", "gc", "df", "verify", "undo", "recover", "shell-function", ":4"]
     );
     assert_eq!(without(&["registry", "help", "g"]), ["gc", ":4"]);
     assert_eq!(without(&["registry", "--"]), ["--help", ":4"]);

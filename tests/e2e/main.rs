@@ -7,6 +7,7 @@ mod again;
 mod credentials;
 mod damage;
 mod deep;
+mod df;
 mod docker;
 mod harness;
 mod hazards;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::run::Tool;
 
-const COMMANDS: [&str; 8] = ["prune", "ls", "rm", "gc", "verify", "undo", "recover", "shell-function"];
+const COMMANDS: [&str; 9] = ["prune", "ls", "rm", "gc", "df", "verify", "undo", "recover", "shell-function"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/help")

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that decides or words: no I/O, no clock, no printing.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "model",
     "age",
     "glob",
@@ -21,6 +21,7 @@ const PURE: [&str; 14] = [
     "undo",
     "leftovers",
     "place",
+    "usage",
 ];
 /// What the pure modules may not know, be it through others.
 const ACTS: [&str; 13] = [

@@ -2,9 +2,11 @@
 
 mod access;
 mod attachments;
+mod browser;
 mod choice;
 mod counting;
 mod deep;
+mod df;
 mod dry_run;
 mod explain;
 mod fake_engine;
@@ -18,6 +20,7 @@ mod install;
 mod json;
 mod meanwhile;
 mod odd_servers;
+mod page;
 mod policy_accidents;
 mod policy_file;
 mod policy_flags;

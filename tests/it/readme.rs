@@ -1,4 +1,4 @@
-//! The examples of the README's chapter on rules, run as they stand there: its files are written, its commands are typed
+//! The examples of the README's chapters on space, rules and undoing, run as they stand there: its files are written, its commands are typed
 //! into a shell, and what they print on stdout is what the README says.
 
 use std::fs;
@@ -58,14 +58,15 @@ fn examples(text: &str) -> Vec<Example> {
     examples
 }
 
-/// The registry that the chapter is about.
+fn days_ago(days: u64) -> String {
+    let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+    // Without fractions every date is as long as another, and so are the configs.
+    format!("{:.0}", Timestamp::try_from(then).expect("a date"))
+}
+
+/// The registry that the chapters on rules and undoing are about.
 fn registry() -> FakeRegistry {
     let fake = FakeRegistry::spawn();
-    let days_ago = |days: u64| {
-        let then = SystemTime::now() - Duration::from_secs(days * 86_400);
-        // Without fractions every date is as long as another, and so are the configs.
-        format!("{:.0}", Timestamp::try_from(then).expect("a date"))
-    };
     let released =
         ["v1.0.0", "v1.0.1", "v1.0.2", "v1.1.0", "v1.1.1", "v1.1.2", "v2.0.0-rc.1", "v2.0.0", "edge"];
     for (number, tag) in released.into_iter().enumerate() {
@@ -138,6 +139,41 @@ fn every_example_of_the_chapter_on_rules_prints_what_it_says() {
     let _ = wrong.exits(2).says(told);
     assert!(number >= 5, "only {number} examples were found");
     assert_eq!(fake.changes(), [""; 0]);
+}
+
+/// Images of megabytes, on a base that all of them have.
+fn large_images() -> FakeRegistry {
+    let fake = FakeRegistry::spawn();
+    let layer = |name: &str, kilobytes: usize| name.repeat(kilobytes * 1000 / name.len());
+    let (base, runtime) = (layer("base", 2800), layer("run", 1500));
+    for (repository, tag, days, kilobytes) in [
+        ("shop/api", "v1.0", 80, 900),
+        ("shop/api", "v1.1", 30, 1200),
+        ("shop/web", "v1.0", 60, 2400),
+        ("shop/web", "v1.1", 5, 2500),
+        ("tools/lint", "v7", 200, 300),
+    ] {
+        let own = layer(&format!("{repository}:{tag}"), kilobytes);
+        let layers =
+            if repository == "shop/web" { vec![&*base, &*own] } else { vec![&*base, &*runtime, &*own] };
+        fake.image(repository, tag, &days_ago(days), &layers);
+    }
+    let newest = fake.change(|contents| contents.repository("shop/web").tags["v1.1"].clone());
+    fake.tag("shop/web", "latest", &newest);
+    fake
+}
+
+#[test]
+fn the_chapter_on_space_shows_what_is_printed() {
+    let fake = large_images();
+    let host = fake.host();
+    let tool = home(&host);
+    let examples = examples(&blocks("Where the space is").remove(0).text);
+    assert!(examples.len() >= 2);
+    for example in examples {
+        let answer = tool.shell(&example.command.replace(ADDRESS, &host)).exits(0);
+        assert_eq!(answer.stdout.replace(&host, ADDRESS), example.output, "{answer}");
+    }
 }
 
 #[test]
