@@ -90,6 +90,7 @@ pub(crate) async fn collect<R>(
     if let Some(Err(error)) = &maintained.forgotten {
         ui.error(error);
     }
+    let failed = if maintained.has_swept { Collection::CutShort } else { Collection::Failed };
     let before_that = match &maintained.result {
         Err(error) => Some(format!("before that: {error:#}")),
         Ok(Swept { sweep: Some(_), .. }) => Some(format!("before that {SWEPT}")),
@@ -99,7 +100,7 @@ pub(crate) async fn collect<R>(
         Ok(restored) => restored,
         Err(down) => {
             let down = before_that.into_iter().fold(down, Failure::hint);
-            return (Collection::Failed(down.into()), None);
+            return (failed(down.into()), None);
         }
     };
     let progress = ui.spinner("Waiting for the registry");
@@ -113,14 +114,14 @@ pub(crate) async fn collect<R>(
             )
             .hint(format!("see why with `docker logs --tail 50 {name}`"));
             let down = before_that.into_iter().fold(down, Failure::hint);
-            return (Collection::Failed(error.context(down)), None);
+            return (failed(error.context(down)), None);
         }
     };
     drop(progress);
     let service = Service::between(&restored, Instant::now());
     let swept = match maintained.result {
         Ok(swept) => swept,
-        Err(error) => return (Collection::Failed(error), Some(registry)),
+        Err(error) => return (failed(error), Some(registry)),
     };
     let after = task.site.size().await;
     let forgotten = maintained.forgotten.map(|forgotten| forgotten.map_err(|error| error.to_string()));
@@ -128,7 +129,7 @@ pub(crate) async fn collect<R>(
         Ok(collected) => {
             Collection::Done(Box::new(Collected { before, after, service, forgotten, ..collected }))
         }
-        Err(error) => Collection::Failed(error),
+        Err(error) => failed(error),
     };
     (collection, Some(registry))
 }

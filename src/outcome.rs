@@ -116,8 +116,10 @@ pub(crate) enum Collection {
     /// The collector was asked, and there is no garbage; the registry was not stopped for it.
     NothingToCollect,
     Done(Box<Collected>),
-    /// It did not happen, or not to its end; the kind of the error says how much it matters.
+    /// It did not come to a sweep; the kind of the error says how much it matters.
     Failed(anyhow::Error),
+    /// Some of the garbage may be gone, how much is not known.
+    CutShort(anyhow::Error),
 }
 
 /// What a collection did, as the collector and the store say.
@@ -144,6 +146,13 @@ pub(crate) struct Collected {
 }
 
 impl Collection {
+    pub(crate) fn failure(&self) -> Option<&anyhow::Error> {
+        match self {
+            Self::Failed(error) | Self::CutShort(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether pushes can be damaged by what a cache remembers.
     pub(crate) fn is_remembered(&self) -> bool {
         matches!(self, Self::Done(collected) if matches!(collected.forgotten, Some(Err(_))))

@@ -33,6 +33,7 @@ mod stranded;
 mod tests;
 
 use decided::{Decided, decide};
+pub(crate) use named::is_absent;
 pub(crate) use space::Estimate;
 
 /// What a command asks for.

@@ -2,6 +2,7 @@
 //! with or without the registry's host in front.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::glob::Glob;
@@ -20,6 +21,18 @@ pub(crate) enum Target {
     WholeRepository,
     Tag(Tag),
     Digest(Digest),
+}
+
+/// Without the registry's host.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let repository = &self.repository;
+        match &self.target {
+            Target::WholeRepository => repository.fmt(f),
+            Target::Tag(tag) => write!(f, "{repository}:{tag}"),
+            Target::Digest(digest) => write!(f, "{repository}@{digest}"),
+        }
+    }
 }
 
 /// Which repositories and tags a command looks at. Without a tag part every tag is meant.

@@ -47,7 +47,7 @@ pub(crate) fn ended(ended: &Ended) -> String {
                 ended.estimate.blobs()
             );
         }
-        Collection::NotAsked | Collection::Failed(_) => {}
+        Collection::NotAsked | Collection::Failed(_) | Collection::CutShort(_) => {}
         Collection::NotHere(why) => {
             let _ = writeln!(
                 text,
@@ -71,12 +71,13 @@ pub(crate) fn ended(ended: &Ended) -> String {
 
 /// How to undo the run; nothing is said where a collection has taken what it deleted.
 pub(crate) fn way_back(ended: &Ended) -> Option<String> {
-    let has_deleted = ended.outcome.is_some_and(Outcome::has_done_anything);
-    match (ended.run, ended.collection) {
-        (Some(run), collection) if has_deleted && !matches!(collection, Collection::Done(_)) => {
-            Some(format!("Put this back with `docker registry undo {run}`"))
-        }
-        _ => None,
+    let run = ended.run.filter(|_| ended.outcome.is_some_and(Outcome::has_done_anything))?;
+    match ended.collection {
+        Collection::Done(_) => None,
+        Collection::CutShort(_) => Some(format!(
+            "What the collection has not taken of this can be put back: `docker registry undo --dry-run {run}` says what that is"
+        )),
+        _ => Some(format!("Put this back with `docker registry undo {run}`")),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::undo::Contents;
 use super::Session;
 use super::session::Place;
 
+mod again;
 mod dates;
 mod ending;
 mod limit;
@@ -113,6 +114,7 @@ impl Change {
         };
         self.protect(session, usage)?;
         session.unless_cancelled(self.date(session, &registry, &place, &mut snapshot)).await?;
+        self.leave_out_what_is_removed(session, &snapshot);
         let mut plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);

@@ -22,6 +22,13 @@ pub(super) struct Finished {
     pub(super) stderr: String,
 }
 
+/// Of a long command, how it begins.
+fn shown(command: &[&str]) -> String {
+    const MOST_WORDS: usize = 6;
+    let more = if command.len() > MOST_WORDS { " …" } else { "" };
+    format!("{}{more}", command.iter().take(MOST_WORDS).copied().collect::<Vec<_>>().join(" "))
+}
+
 impl Engine {
     /// Ends when the command has ended: the engine does not stop a command whose reader has gone, so neither does this
     /// leave before.
@@ -56,7 +63,7 @@ impl Engine {
             env: Some(environment.to_vec()),
             ..Default::default()
         };
-        let doing = || format!("run `{}` in the container", command.join(" "));
+        let doing = || format!("run `{}` in the container", shown(command));
         let exec = self.docker.create_exec(container, options).await.with_context(doing)?;
         let started = self.docker.start_exec(&exec.id, None).await;
         let mut lost = None;

@@ -313,6 +313,10 @@ fn is_running(container: &ContainerSummary) -> bool {
     matches!(container.state, Some(SummaryState::Running | SummaryState::Paused | SummaryState::Restarting))
 }
 
+pub(super) fn label_of<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
+    container.labels.as_ref()?.get(name).map(String::as_str)
+}
+
 pub(super) fn name_of(container: &ContainerSummary) -> String {
     let name = container.names.as_ref().and_then(|names| names.iter().min_by_key(|name| name.len()));
     name.map_or_else(

@@ -13,19 +13,8 @@ use crate::model::printable;
 const TOOLS: &str = "for tool in date find stat rm rmdir sleep; do command -v $tool || exit 1; done";
 /// `find` follows no symbolic links, and `stat` says what they are.
 const LIST: &str = r#"date +%s && exec find "$1" -exec stat -c '%f %Y %s %n' {} +"#;
-/// Each list only when everything before it went. The `xargs` of busybox 1.35 garbles long lists, so the shell takes
-/// them apart; a path of the registry's layout has no line break. `rm` without `-f` says what it did not find.
-const REMOVE: &str = r#"
-each() {
-    set --
-    while IFS= read -r path; do
-        set -- "$@" "$path"
-        if [ $# -eq 100 ]; then $by "$@" || return 1; set --; fi
-    done
-    [ $# -eq 0 ] || $by "$@"
-}
-by=rm; each </leftovers.files && by=rmdir && each </leftovers.folders && each </leftovers.frames
-"#;
+/// The system takes four times as much as arguments of a program, as long as nobody has limited its stack.
+const BYTES_AT_ONCE: usize = 500_000;
 
 impl Engine {
     /// Whether the image has the programs for it.
@@ -51,20 +40,21 @@ impl Engine {
         Ok(listing)
     }
 
+    /// Each list only when everything before it went. The paths are the programs' own arguments: the `xargs` of busybox
+    /// 1.35 garbles long lists, and a shell reads them byte by byte. `rm` without `-f` says what it did not find.
     async fn remove_leftovers(&self, container: &str, root: &str, leftovers: &Leftovers) -> Result<()> {
         let store = store_at(root);
-        let lists = [
-            ("/leftovers.files", &leftovers.files),
-            ("/leftovers.folders", &leftovers.folders),
-            ("/leftovers.frames", &leftovers.frames),
-        ];
-        for (name, paths) in lists {
-            let list: String = paths.iter().map(|path| format!("{store}/{path}\n")).collect();
-            self.write_file(container, name, list.as_bytes()).await?;
-        }
-        let finished = self.exec(container, &["sh", "-c", REMOVE], &[], |_| ()).await?;
-        if finished.exit_code != 0 {
-            bail!("not everything could be removed: {}", printable(&finished.stderr));
+        let lists = [("rm", &leftovers.files), ("rmdir", &leftovers.folders), ("rmdir", &leftovers.frames)];
+        for (program, paths) in lists {
+            let paths: Vec<String> = paths.iter().map(|path| format!("{store}/{path}")).collect();
+            for batch in batches(&paths) {
+                let command: Vec<&str> =
+                    std::iter::once(program).chain(batch.iter().map(String::as_str)).collect();
+                let finished = self.exec(container, &command, &[], |_| ()).await?;
+                if finished.exit_code != 0 {
+                    bail!("not everything could be removed: {}", printable(&finished.stderr));
+                }
+            }
         }
         Ok(())
     }
@@ -101,4 +91,35 @@ impl Window<'_> {
 
 fn store_at(root: &str) -> String {
     format!("{}/{STORE}", root.trim_end_matches('/'))
+}
+
+/// As many as fit one command line.
+fn batches(paths: &[String]) -> impl Iterator<Item = &[String]> {
+    let mut rest = paths;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |path: &&String| {
+            bytes += path.len() + 1;
+            bytes <= BYTES_AT_ONCE
+        };
+        let (batch, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1).min(rest.len()));
+        rest = behind;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_to_a_program_fits_and_leaves_nothing_out() {
+        let sizes = |lengths: &[usize]| -> Vec<usize> {
+            let paths: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+            batches(&paths).map(<[_]>::len).collect()
+        };
+        assert_eq!(sizes(&[]), [] as [usize; 0]);
+        assert_eq!(sizes(&[99_999; 12]), [5, 5, 2]);
+        assert_eq!(sizes(&[BYTES_AT_ONCE, BYTES_AT_ONCE - 1, 0, 3]), [1, 1, 2]);
+    }
 }

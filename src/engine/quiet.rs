@@ -144,7 +144,7 @@ impl Engine {
                         registry.name
                     ),
                     mend: format!(
-                        "`docker stop {name}` for the time of the collection, `--wait` until it has ended, or delete only with `--no-gc`"
+                        "`docker stop {name}` for the time of the collection, `--wait 10min` until it has ended, or delete only with `--no-gc`"
                     ),
                 }));
             }
@@ -164,7 +164,7 @@ impl Engine {
         Some(Disturbance {
             is_push: true,
             what: format!("{what} in the registry `{}`, which has to be stopped", registry.name),
-            mend: "try again when it has ended, or let `--wait` do that; an aborted push counts as under way for half a minute".to_owned(),
+            mend: "try again when it has ended, or let `--wait 10min` do that; an aborted push counts as under way for half a minute".to_owned(),
         })
     }
 }

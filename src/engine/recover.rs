@@ -13,7 +13,7 @@ use bollard::models::HostConfig;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ask::{ContainerSummary, SummaryState};
-use super::find::name_of;
+use super::find::{label_of, name_of};
 use super::journal::{HOST, Journal, MODE, OWNER, REGISTRY, ROLE, Role, WAS_RUNNING, busy, label, owner_of};
 use super::owner::{Life, Owner};
 use super::put_back::Closing;
@@ -104,6 +104,12 @@ impl Engine {
     /// Puts right what killed runs left: on `only` one registry, or on whichever of this engine. Cancelled, it ends
     /// between two registries.
     pub(crate) async fn recover(&self, only: Option<&str>, cancel: &Cancel) -> Result<Recovered> {
+        let (_, recovered) =
+            tokio::join!(self.remove_left_connections(only), self.put_all_right(only, cancel));
+        recovered
+    }
+
+    async fn put_all_right(&self, only: Option<&str>, cancel: &Cancel) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for _ in 0..LOOKS {
             let first = self.leftovers(only).await?;
@@ -384,10 +390,6 @@ fn published_ports(host: Option<HostConfig>) -> Vec<u16> {
         .map(|binding| binding.host_port.and_then(|port| port.parse().ok()).filter(|&port| port != 0));
     // One of the engine's choice may be any.
     ports.collect::<Option<Vec<u16>>>().unwrap_or_default()
-}
-
-pub(super) fn label_of<'a>(container: &'a ContainerSummary, name: &str) -> Option<&'a str> {
-    container.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 #[cfg(test)]

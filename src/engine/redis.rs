@@ -17,6 +17,7 @@ use crate::credentials::Secret;
 use crate::error::Failure;
 
 mod bridge;
+mod left;
 mod protocol;
 mod server;
 

@@ -52,6 +52,8 @@ impl Manner {
 pub(crate) struct Maintained<T> {
     pub(crate) result: Result<T>,
     pub(crate) restored: Result<Restored, Failure>,
+    /// Whether anything may have been removed from the store.
+    pub(crate) has_swept: bool,
     /// How many keys of a cache that outlives the registry were removed; `None` where there is none, or no sweep.
     pub(crate) forgotten: Option<Result<u64>>,
 }
@@ -240,7 +242,7 @@ impl Engine {
             stood_in: window.stands_in.get().map(|since| (since, closing)),
         });
         let forgotten = closed.forgotten.map(|forgotten| Ok(forgotten? + window.forgotten.get()));
-        Ok(Maintained { result, restored, forgotten })
+        Ok(Maintained { result, restored, has_swept, forgotten })
     }
 
     /// What the collector would remove, asked in the running registry. Nothing is changed, so nobody is locked out.

@@ -65,6 +65,12 @@ fn schema1(reference: &Reference, view: &RepositoryView) -> Option<String> {
     })
 }
 
+/// Whether it is known that there is nothing of this name.
+pub(crate) fn is_absent(snapshot: &Snapshot, reference: &Reference) -> bool {
+    let state = snapshot.repositories.get(&reference.repository);
+    !matches!(state, Some(RepositoryState::Unreadable(_))) && absent(snapshot, reference).is_some()
+}
+
 fn absent(snapshot: &Snapshot, reference: &Reference) -> Option<String> {
     let repository = &reference.repository;
     let view = match snapshot.repositories.get(repository) {

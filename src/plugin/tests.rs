@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::{Command, Plugin};
 
 fn call(typed: &str) -> Call {
     let args: Vec<OsString> = ["plugin"]
@@ -137,6 +138,21 @@ fn flags_behind_the_name_are_not_dockers() {
         assert_eq!(parsed(typed).unwrap_err().exit_code(), 2, "{typed}");
     }
     assert!(parsed("registry prune --keep 5 --keep 6").is_err(), "the two would contradict each other");
+}
+
+#[test]
+fn how_long_to_wait_is_never_taken_for_a_pattern() {
+    for typed in ["registry prune --wait 1min app", "registry prune --wait=1min app"] {
+        let Ok(Cli { plugin: Plugin::Registry { command: Command::Prune(prune) }, .. }) = parsed(typed)
+        else {
+            panic!("{typed}");
+        };
+        assert_eq!(prune.window.wait, Some("1min".parse().unwrap()));
+        assert_eq!(prune.patterns.len(), 1, "{typed}");
+    }
+    for typed in ["registry prune --wait app", "registry gc --wait --force", "registry gc --wait"] {
+        assert_eq!(parsed(typed).unwrap_err().exit_code(), 2, "{typed}");
+    }
 }
 
 #[test]

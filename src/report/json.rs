@@ -106,6 +106,7 @@ fn collection(collection: &Collection) -> Value {
         Collection::NotHere(why) => json!({ "state": "not-here", "why": why }),
         Collection::NothingToCollect => json!({ "state": "nothing-to-collect" }),
         Collection::Failed(error) => json!({ "state": "failed", "why": format!("{error:#}") }),
+        Collection::CutShort(error) => json!({ "state": "cut-short", "why": format!("{error:#}") }),
         Collection::Done(collected) => json!({
             "state": "done",
             "container": collected.container,

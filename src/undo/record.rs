@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Manifest, MediaType, RegistryAddress, Repository, Tag, printable};
 use crate::plan::{Plan, RepositoryPlan};
+use crate::reference::Target;
 
 use super::contents::{Affected, Contents, affected_in, is_placeholder};
 
@@ -155,6 +156,26 @@ impl Record {
     /// The manifests that were deleted.
     pub(crate) fn manifest_count(&self) -> usize {
         self.saved().filter(|saved| !saved.stays).count()
+    }
+
+    /// Whether this run removed it, and nothing of it was put back or collected since.
+    pub(crate) fn took(&self, repository: &Repository, target: &Target) -> bool {
+        self.put_back.is_none()
+            && self.repositories.iter().any(|removed| {
+                let is_there = |digest: &Digest| removed.collected().all(|collected| collected != digest);
+                removed.repository == *repository
+                    && match target {
+                        Target::Tag(tag) => {
+                            removed.tags.get(tag).is_some_and(|digest| digest.iter().all(is_there))
+                        }
+                        Target::Digest(digest) => {
+                            removed.saved(digest).is_some_and(|saved| !saved.stays && is_there(digest))
+                        }
+                        Target::WholeRepository => {
+                            !removed.tags.is_empty() && removed.collected().next().is_none()
+                        }
+                    }
+            })
     }
 
     /// Marks the manifests that `swept` blobs make impossible to put back, and the indexes over them. The answer is

@@ -1,4 +1,16 @@
 //! What destroys images that are kept: shown without this tool, and that nothing of it happens with it.
+//!
+//! | harm | shown on | what is done against it |
+//! |---|---|---|
+//! | the collector's own flag for untagged manifests, 2.x | this server, here | never used: `engine/collector.rs` |
+//! | the same flag, 3.x: the parts of an index that another repository has in part | no 3.x can be had here | the same |
+//! | a manifest that is deleted while the collector marks its repository: it stops marking there | the moment lies between two system calls of the collector, with nothing in between to hold it up by | nobody serves deletions meanwhile; a certificate names every kept manifest: `it/certificate.rs` |
+//! | a push between mark and sweep | this server, here | nobody accepts pushes meanwhile: here, `clients.rs`, `read_only.rs` |
+//! | what the registry remembers of blobs that are gone, in memory and in redis | this server, `again.rs`, `redis.rs` | it is restarted, redis is emptied |
+//! | a repository without `_layers`, a stray `_file` | this server, here | refused: `refusals.rs` |
+//! | a layer deleted as a manifest; all tags of a digest; a conversion's digest; an unknown flag | this server, here | here |
+//! | tags hidden by their prefixes, 3.1 on S3 | no S3 and no 3.1 here | refused by version and driver: `objects.rs` |
+//! | blobs in use that are to go, GCS | no GCS here | the certificate: `it/certificate.rs` |
 
 use crate::support::content::{Recipe, index};
 use crate::support::engine::{docker_says, left_out};
@@ -47,6 +59,49 @@ fn the_collectors_own_flag_for_untagged_manifests_breaks_images_of_several_platf
     gc(&spared);
     assert!(is_whole(&spared));
     assert_eq!(spared.blob_count(), 3 + 7);
+}
+
+/// A collector held up between mark and sweep: nobody reads what it prints. `app` comes before the repository whose
+/// manifests fill the pipe.
+#[test]
+fn what_is_pushed_while_the_collector_marks_is_lost() {
+    if left_out() {
+        return;
+    }
+    let harmed = Registry::start();
+    harmed.client.push("app", &["1"], &Recipe::new("hazard marked").build());
+    let part = Recipe::new("hazard many").oci().build();
+    harmed.client.push("many", &["1"], &part);
+    for number in 0..300 {
+        harmed.client.put_manifest("many", &format!("v{number}"), &part.annotated(number));
+    }
+    harmed.shell(&format!(
+        "mkfifo /tmp/said; (registry garbage-collect {CONFIGURATION} >/tmp/said 2>/dev/null; touch /tmp/ended) >/dev/null 2>&1 & \
+         (exec 3</tmp/said; while read -r line <&3 && [ \"$line\" != many ]; do :; done; touch /tmp/marks; \
+          while [ ! -e /tmp/go ]; do sleep 0.1; done; cat <&3) >/dev/null 2>&1 & \
+         while [ ! -e /tmp/marks ]; do sleep 0.1; done"
+    ));
+    let meanwhile = Recipe::new("hazard meanwhile").build();
+    harmed.client.push("app", &["meanwhile"], &meanwhile);
+    harmed.assert_pulls("app", ["meanwhile"]);
+    harmed.shell("touch /tmp/go; while [ ! -e /tmp/ended ]; do sleep 0.1; done");
+    harmed.pull("app", "meanwhile").unwrap_err();
+    harmed.assert_pulls("app", ["1"]);
+
+    let spared = registry("hazard meanwhile");
+    spared.leave_garbage_blobs(2_000);
+    let tool = Tool::standalone();
+    let arguments = ["gc", "--force", "--gc-mode", "read-only", "--registry", &spared.address];
+    let mut run = tool.start(&arguments);
+    run.until("a stand-in serves", || spared.has_one_off("stand-in", &["running"]));
+    run.until("a push is refused", || {
+        let pushed = spared.client.try_push("app", "meanwhile", &meanwhile);
+        assert!(!matches!(pushed, Ok(None)), "it was pushed");
+        matches!(pushed, Ok(Some(405)))
+    });
+    run.wait().success();
+    assert_eq!(spared.client.tags("app"), ["1"]);
+    assert!(is_whole(&spared));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! `DOCKER_REGISTRY_PRUNE_TESTS=no-engine` leaves them out.
 
 mod again;
+mod clients;
+mod compose;
 mod credentials;
 mod damage;
 mod deep;

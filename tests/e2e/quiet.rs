@@ -90,7 +90,7 @@ fn a_push_under_way_is_not_cut() {
     registry.assert_pulls("app", ["1"]);
     assert_eq!(registry.started_at(), started);
 
-    let mut waiting = tool.start(&[&gc[..], &["--wait"]].concat());
+    let mut waiting = tool.start(&[&gc[..], &["--wait", "10min"]].concat());
     thread::sleep(Duration::from_secs(7));
     assert!(!waiting.has_ended() && registry.started_at() == started);
     push.end();
@@ -132,7 +132,7 @@ fn another_container_on_the_store_is_waited_for() {
 
     tool.run(&gc).exits(4).says(&other.name).never_says("Waiting");
     tool.run(&[&gc[..], &["--wait=2s"]].concat()).exits(4).says("Waiting").says(&other.name);
-    let mut waiting = tool.start(&[&gc[..], &["--wait"]].concat());
+    let mut waiting = tool.start(&[&gc[..], &["--wait", "10min"]].concat());
     thread::sleep(Duration::from_secs(3));
     assert!(!waiting.has_ended() && registry.started_at() == started);
     docker_says(["stop", "--time", "0", &other.name]);
@@ -150,7 +150,7 @@ fn a_run_that_waits_can_be_interrupted() {
     let started = registry.started_at();
     let other = Options::default().volumes_from(&registry.name).start();
     let tool = Tool::standalone();
-    let waiting = tool.start(&["gc", "--force", "--wait", "--registry", &registry.address]);
+    let waiting = tool.start(&["gc", "--force", "--wait", "10min", "--registry", &registry.address]);
     thread::sleep(Duration::from_secs(3));
     waiting.signal("INT");
     waiting.wait().exits(130).says(&other.name);

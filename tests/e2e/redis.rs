@@ -198,7 +198,6 @@ fn a_redis_lost_within_the_window_leaves_the_registry_in_service() {
     assert_eq!(!is_swept, answer.mentions("nothing is collected"), "{answer}");
 }
 
-/// As a run on this machine names its process, with a number that none has.
 /// How a run says which process it is.
 fn label_of(process: u32) -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the boot's id");
@@ -207,6 +206,66 @@ fn label_of(process: u32) -> String {
     let after_name = stat.rsplit_once(')').expect("a name").1;
     let started = after_name.split_whitespace().nth(19).expect("when it was started");
     format!("{}/{} {process} {started}", boot.trim(), namespace.display())
+}
+
+/// How a connection is found that a killed run had made and not yet started.
+#[test]
+fn a_connection_that_a_killed_run_never_started_is_removed() {
+    if left_out() {
+        return;
+    }
+    let redis = Redis::start();
+    let registry = redis.registry().start();
+    let label = format!("io.github.docker-registry-prune.redis-of={}", registry.identity().id);
+    let mut run = Command::new("sleep").arg("300").spawn().expect("a process");
+    let owner = format!("io.github.docker-registry-prune.owner={}", label_of(run.id()));
+    let labels = ["--label", &label, "--label", &owner];
+    let volume_of = |container: &str| {
+        docker_says(["inspect", "--format", "{{range .Mounts}}{{.Name}}{{end}}", container])
+    };
+    let connection = docker_says(["create"].into_iter().chain(labels).chain([registry_image()]));
+    let volume = volume_of(&connection);
+    let tool = Tool::standalone();
+    tool.run(&["recover", "--container", &registry.name]).success();
+    assert_eq!(volume_of(&connection), volume, "its run is at work");
+
+    run.kill().and_then(|()| run.wait()).expect("it ends");
+    tool.run(&["recover", "--container", &registry.name]).success().says("nothing to recover");
+    let filter = format!("label={label}");
+    assert_eq!(docker_says(["ps", "--all", "--quiet", "--filter", &filter]), "");
+    assert_eq!(docker_says(["volume", "ls", "--quiet", "--filter", &format!("name={volume}")]), "");
+}
+
+/// One server without TLS is all that this tool speaks to; what it does not know how to empty it collects nothing for.
+#[test]
+fn with_tls_sentinels_or_several_servers_there_are_deletions_only() {
+    if left_out() {
+        return;
+    }
+    let redis = Redis::start();
+    for (name, value, words) in [
+        ("REGISTRY_REDIS_TLS_ENABLED", "true", "reached by TLS"),
+        ("REGISTRY_REDIS_TLS_CERTIFICATE", "/certificate.pem", "reached by TLS"),
+        ("REGISTRY_REDIS_MASTERNAME", "primary", "sentinel"),
+        ("REGISTRY_REDIS_ISCLUSTERMODE", "true", "cluster"),
+        ("REGISTRY_REDIS_ADDRS", "[\"cache:6379\", \"cache:6380\"]", "several addresses"),
+    ] {
+        let registry = redis.registry().env(name, value).start();
+        for tag in ["gone", "kept"] {
+            registry.client.push("app", &[tag], &Recipe::new(&format!("{name} {tag}")).build());
+        }
+        let started = registry.started_at();
+        let gone = registry.reference("app:gone");
+        for arguments in
+            [["gc", "--force", "--registry", registry.address.as_str()], ["rm", "--gc", "--force", &gone]]
+        {
+            let answer = Tool::standalone().run(&arguments).exits(4).says(words).says("nothing is collected");
+            assert_eq!(registry.client.tags("app"), ["gone", "kept"], "{}", answer.says("--no-gc"));
+        }
+        Tool::standalone().run(&["rm", "--force", &gone]).success();
+        assert_eq!(registry.client.tags("app"), ["kept"]);
+        assert_eq!((registry.started_at(), registry.blob_count()), (started, 6), "{name}");
+    }
 }
 
 /// A run that was killed after its sweep: the next one forgets before it starts the registry.

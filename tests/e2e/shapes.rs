@@ -34,7 +34,7 @@ fn is_collected(registry: &Registry) {
     registry.client.push("app", &["new"], &image("new", "2024-01-01T00:00:00Z"));
     for mode in ["offline", "read-only"] {
         registry.client.push("app", &[mode], &image(mode, "2023-01-01T00:00:00Z"));
-        let rules = ["--keep", "1", "--min-age", "none", "--max-delete", "100%", "--wait=1min"];
+        let rules = ["--keep", "1", "--min-age", "none", "--max-delete", "100%", "--wait", "1min"];
         let words = ["prune", "--force", "--gc-mode", mode, "--registry", &registry.address];
         let answer = tool.run(&[&words[..], &rules].concat()).success().says("are whole");
         assert!(registry.is_running(), "{answer}");
@@ -140,7 +140,7 @@ fn nothing_that_a_collection_makes_belongs_to_the_project_of_the_registry() {
     let address = &registry.address;
     let tool = Tool::standalone();
     let mut run =
-        tool.start(&["gc", "--force", "--gc-mode", "read-only", "--wait=1min", "--registry", address]);
+        tool.start(&["gc", "--force", "--gc-mode", "read-only", "--wait", "1min", "--registry", address]);
     run.until("a stand-in serves", || registry.has_one_off("stand-in", &["running"]));
     let filter = format!("name={}", registry.one_off(""));
     let made = docker_says(["ps", "--all", "--filter", &filter, "--format", "{{.Names}}:{{.Labels}}"]);

@@ -29,7 +29,7 @@ mod left;
 mod routes;
 mod shell;
 
-pub(crate) use collector::references;
+pub(crate) use collector::{Ailment, references};
 use container::{Container, NETWORKS, Role, Status};
 use exec::Exec;
 use left::Left;
@@ -52,6 +52,7 @@ struct State {
     now: i64,
     alarms: Vec<String>,
     gate: Option<Gate>,
+    ailment: Option<Ailment>,
 }
 
 /// The name of the registry's own container.
@@ -75,6 +76,7 @@ impl FakeEngine {
             now: 1_800_000_000,
             alarms: Vec::new(),
             gate: None,
+            ailment: None,
         }));
         let (stop, stopped) = oneshot::channel();
         let shared = state.clone();
@@ -93,6 +95,11 @@ impl FakeEngine {
 
     pub(crate) fn gate(&self, gate: Gate) {
         self.state().gate = Some(gate);
+    }
+
+    /// Its collectors go wrong from now on, and say nothing of it.
+    pub(crate) fn ails(&self, ailment: Ailment) {
+        self.state().ailment = Some(ailment);
     }
 
     /// What must never happen and did.
@@ -304,7 +311,7 @@ impl State {
             self.alarm(what);
         }
         let contents = self.contents_for(id)?;
-        let found = collector::mark(contents.as_ref());
+        let found = collector::mark(contents.as_ref(), self.ailment);
         let (now, later) = found.eligible.split_at(found.eligible.len() / 2);
         if !dry {
             self.sweep(now);

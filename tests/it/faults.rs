@@ -89,8 +89,11 @@ fn the_parts_of_an_index_that_stays_stay_with_it() {
 fn the_next_run_finishes_what_failed() {
     let world = world();
     world.fake.fault(Fault::on("DELETE", &world.one).times(1).answers(500));
-    assert_eq!(world.remove(&["app:one", "app:two"]).code, Some(3));
-    assert_eq!(world.remove(&["app:one"]).code, Some(0));
+    let told = world.remove(&["app:one", "app:two"]).exits(3).stderr;
+    let run = told.split("docker registry undo ").nth(1).and_then(|rest| rest.split('`').next());
+    let run = run.unwrap_or_else(|| panic!("{told}"));
+    let again = world.remove(&["app:one", "app:two"]).exits(0).says("Deleted 1 tag and 1 manifest");
+    let _ = again.says(&format!("`app:two` was already removed by the run {run}."));
     world.has(&["alias", "kept"]);
     assert_eq!(world.manifests(), 1);
 }
@@ -205,4 +208,19 @@ fn reading_survives_a_registry_that_stumbles() {
     world.fake.fault(Fault::on("GET", "/v2/app/manifests/two").times(1).answers(503));
     world.remove(&["app:one", "app:two"]).exits(0);
     world.has(&["alias", "kept"]);
+}
+
+#[test]
+fn what_no_cut_short_run_removed_is_a_mistake() {
+    let world = world();
+    let _ = world.remove(&["app:one"]).exits(0);
+    // Nothing is left to do,
+    let _ = world.remove(&["app:one"]).exits(1).says("no such tag: `app:one`");
+    // or somebody else removed it,
+    let _ = world.tool.on(&world.fake, &["undo"]).exits(0);
+    world.fake.change(|contents| contents.repository("app").tags.remove("one"));
+    let _ = world.remove(&["app:one", "app:two"]).exits(1).says("no such tag: `app:one`");
+    // or it was never there.
+    let _ = world.remove(&["app:two", "app:three"]).exits(1).says("no such tag: `app:three`");
+    world.has(&["alias", "kept", "two"]);
 }

@@ -3,6 +3,7 @@
 mod access;
 mod attachments;
 mod browser;
+mod certificate;
 mod choice;
 mod counting;
 mod deep;

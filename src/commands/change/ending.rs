@@ -57,10 +57,7 @@ impl Change {
             verified: verified.as_ref(),
             estimate: planned.estimate,
         };
-        let failure = match collection {
-            Collection::Failed(error) => Some(error),
-            _ => unverified.as_ref(),
-        };
+        let failure = collection.failure().or(unverified.as_ref());
         let exit_code = exit_code(&ended, failure, session.cancel.is_cancelled());
         match self.output.format {
             Format::Json => {
@@ -174,6 +171,28 @@ mod tests {
             assert_eq!(exit_code(&ended, None, false), code);
             assert_eq!(report::ended(&ended).contains("DAMAGED PUSHES"), code == PARTLY);
         }
+    }
+
+    #[test]
+    fn what_a_sweep_may_have_taken_is_not_said_to_come_back() {
+        let done = outcome(Fate::Done, &[]);
+        let way_back = |collection: &Collection| {
+            let ended = Ended {
+                outcome: Some(&done),
+                run: Some("R"),
+                collection,
+                verified: None,
+                estimate: Estimate::default(),
+            };
+            report::way_back(&ended).unwrap_or_default()
+        };
+        let why = || Failure::failed("why").into();
+        assert!(way_back(&Collection::Failed(why())).contains("Put this back with `docker registry undo R`"));
+        let cut_short = way_back(&Collection::CutShort(why()));
+        assert!(
+            !cut_short.contains("Put this back") && cut_short.contains("undo --dry-run R"),
+            "{cut_short}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A connection from where the registry is: `nc` in a one-off container, its streams attached.
 //!
 //! The engine removes the container when `nc` ends, and `nc` ends when nobody is attached: nothing is left of it, even
-//! if this process is killed. Nothing secret is in its command line, its environment or its log.
+//! if this process is killed, unless that is before `nc` is started; then the next run removes it. Nothing secret is in its command line, its environment or its log.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,11 +22,13 @@ use tokio::time::timeout;
 
 use super::protocol::{Reply, encode};
 use super::server::Server;
+use crate::engine::journal::OWNER;
+use crate::engine::owner::Owner;
 use crate::engine::{Engine, status};
 use crate::model::printable;
 
 /// The label that says for which registry.
-const BRIDGE: &str = "io.github.docker-registry-prune.redis-of";
+pub(super) const BRIDGE: &str = "io.github.docker-registry-prune.redis-of";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Bridge {
@@ -128,12 +130,22 @@ impl Bridge {
 
     /// Usually the engine has removed it already, or is about to; only its own, empty volume goes with it.
     pub(super) async fn remove(&self) {
-        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        let removed = self.engine.docker.remove_container(&self.container, Some(options.clone())).await;
-        if matches!(&removed, Err(error) if status(error).is_none()) {
-            let _ = self.engine.docker.remove_container(&self.container, Some(options)).await;
-        }
+        remove(&self.engine, &self.container).await;
     }
+}
+
+pub(super) async fn remove(engine: &Engine, container: &str) {
+    let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+    let removed = engine.docker.remove_container(container, Some(options.clone())).await;
+    if matches!(&removed, Err(error) if status(error).is_none()) {
+        let _ = engine.docker.remove_container(container, Some(options)).await;
+    }
+}
+
+fn labels(registry: String) -> HashMap<String, String> {
+    let mut labels = HashMap::from([(BRIDGE.to_owned(), registry)]);
+    labels.extend(Owner::this_process().map(|owner| (OWNER.to_owned(), owner.label())));
+    labels
 }
 
 /// The container, and the networks it has to be connected to beyond the one it is made on.
@@ -188,7 +200,7 @@ fn body(
         stdin_once: Some(true),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
         // Not one of the journal's: it holds nothing that has to be put back.
-        labels: Some(HashMap::from([(BRIDGE.to_owned(), registry.id.unwrap_or_default())])),
+        labels: Some(labels(registry.id.unwrap_or_default())),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoint) }),
         host_config: Some(host_config),
         ..Default::default()

@@ -7,9 +7,9 @@ use bollard::query_parameters::StartContainerOptions;
 
 use super::Tools;
 use crate::engine::ask::{ContainerSummary, SummaryState};
+use crate::engine::find::label_of;
 use crate::engine::journal::{OWNER, Role, owned};
 use crate::engine::owner::{Life, Owner};
-use crate::engine::recover::label_of;
 use crate::engine::{Engine, RegistryContainer};
 
 /// So long it may live when its run was killed.

@@ -40,6 +40,15 @@ pub(crate) struct Image {
     architecture: String,
 }
 
+impl Image {
+    /// The same image under another manifest.
+    pub(crate) fn annotated(&self, number: usize) -> Content {
+        let mut manifest: Value = serde_json::from_slice(&self.manifest.bytes).expect("a manifest");
+        manifest["annotations"] = json!({ "number": number.to_string() });
+        Content::json(self.manifest.media_type, &manifest)
+    }
+}
+
 /// What an image is made from; every part has a default.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {

@@ -110,7 +110,7 @@ pub(crate) fn docker_commands() -> &'static [PathBuf] {
     })
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
     fs::canonicalize(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod client;
+pub(crate) mod compose;
 pub(crate) mod content;
 pub(crate) mod engine;
 pub(crate) mod environment;

@@ -15,8 +15,17 @@ pub(super) struct Found {
     pub(super) eligible: Vec<String>,
 }
 
+/// What is wrong with a collector that ends as if nothing was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ailment {
+    /// A manifest that is deleted under its eyes ends its look at that repository: 2.4 to 3.1.
+    StopsMarking,
+    /// What it has marked is to go all the same: seen on Google's storage.
+    TakesWhatIsMarked,
+}
+
 /// `None`: a store that nothing was ever pushed to.
-pub(super) fn mark(contents: Option<&Contents>) -> Found {
+pub(super) fn mark(contents: Option<&Contents>, ailment: Option<Ailment>) -> Found {
     let Some(contents) = contents.filter(|contents| !contents.repositories.is_empty()) else {
         return Found {
             stdout: String::new(),
@@ -38,9 +47,15 @@ pub(super) fn mark(contents: Option<&Contents>) -> Found {
                 let _ = writeln!(stdout, "{name}: marking blob {reference}");
                 marked.insert(reference);
             }
+            if ailment == Some(Ailment::StopsMarking) {
+                break;
+            }
         }
     }
-    let eligible: Vec<String> = stored(contents).difference(&marked).cloned().collect();
+    let mut eligible: Vec<String> = stored(contents).difference(&marked).cloned().collect();
+    if ailment == Some(Ailment::TakesWhatIsMarked) {
+        eligible.extend(marked.first().cloned());
+    }
     let _ = writeln!(
         stdout,
         "\n{} blobs marked, {} blobs and 0 manifests eligible for deletion",

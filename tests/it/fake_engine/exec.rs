@@ -77,7 +77,7 @@ impl State {
     fn run(&mut self, container: &str, words: &[String], input: &[u8]) -> Result<Ended, Refused> {
         let contents = self.contents_for(container)?;
         if words.iter().any(|word| word == "garbage-collect") {
-            let found = collector::mark(contents.as_ref());
+            let found = collector::mark(contents.as_ref(), self.ailment);
             if !words.iter().any(|word| word == "--dry-run") {
                 self.sweep(&found.eligible);
             }

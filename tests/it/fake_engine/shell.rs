@@ -25,7 +25,7 @@ impl State {
         }
         // What `each` does with a list is known: it is taken apart, line by line.
         let line = script.rsplit_once("\n}\n").map_or(script, |(_, line)| line);
-        let mut shell = Shell { arguments: arguments.to_vec(), folder: String::new(), by: String::new() };
+        let mut shell = Shell { arguments: arguments.to_vec(), folder: String::new() };
         let mut all = Ended::default();
         for (joint, command) in commands(line) {
             match joint {
@@ -57,15 +57,10 @@ impl State {
         let command: Vec<String> =
             command.iter().filter(|word| *word != "exec").flat_map(|word| shell.filled(word)).collect();
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let nothing = Ok(Ok(Ended::default()));
         match words.as_slice() {
-            [set] if set.starts_with("by=") => {
-                set.trim_start_matches("by=").clone_into(&mut shell.by);
-                nothing
-            }
             ["shift"] => {
                 shell.arguments.remove(1);
-                nothing
+                Ok(Ok(Ended::default()))
             }
             ["cd", folder, ..] => {
                 let contents = self.contents_for(container)?;
@@ -74,17 +69,6 @@ impl State {
                 (*folder).clone_into(&mut shell.folder);
                 let code = i64::from(!tree.contains_key(*folder));
                 Ok(Ok(Ended { code, ..Ended::default() }))
-            }
-            ["each", list] if list.starts_with('<') => {
-                let Some(list) = self.find(container)?.files.get(&list[1..]) else {
-                    return Ok(Err(format!("there is no list {list}")));
-                };
-                let paths: Vec<String> =
-                    String::from_utf8_lossy(list).lines().map(ToOwned::to_owned).collect();
-                if paths.is_empty() {
-                    return nothing;
-                }
-                self.program(container, &[vec![shell.by.clone()], paths].concat(), "")
             }
             ["head", "-n", count, "|", rest @ ..] => {
                 let input = String::from_utf8_lossy(input).into_owned();
@@ -135,7 +119,6 @@ impl State {
 struct Shell {
     arguments: Vec<String>,
     folder: String,
-    by: String,
 }
 
 impl Shell {

@@ -150,7 +150,7 @@ fn signal(process: u32, name: &str) {
         let mut kill = Command::new("kill");
         kill.args(["-s", name, &process.to_string()]).stderr(Stdio::null());
         let _ = kill.status().expect("run kill");
-        std::thread::sleep(Duration::from_millis(15));
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

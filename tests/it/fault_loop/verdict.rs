@@ -151,6 +151,9 @@ fn unnamed(answer: &Answer, before: &Contents, after: &Contents) -> Vec<String> 
     if blobs > 0 && !TOLD.iter().any(|words| answer.mentions(words)) {
         wrong.push(format!("{blobs} blobs were swept, and nothing says so"));
     }
+    if blobs > 0 && answer.mentions("Put this back with") {
+        wrong.push(format!("{blobs} blobs were swept, and a way back is offered as if none were"));
+    }
     wrong
 }
 
@@ -160,7 +163,11 @@ fn again(world: &World, job: &Job, end: &Store, wrong: &mut Wrong) {
         // As the run that left it so has told, or as the check before has already found.
         world.engine.start(REGISTRY);
     }
-    let clean = job.run(world, &remaining(job, &world.contents()));
+    let mut clean = job.run(world, job.words);
+    // Once something was collected, a name that leads nowhere is a mistake again.
+    if clean.code == Some(1) && world.has_collected() && clean.mentions("nothing was removed: no such tag") {
+        clean = job.run(world, &remaining(job, &world.contents()));
+    }
     wrong.tell(&clean);
     wrong.unless(clean.code == Some(0), "a clean run afterwards failed");
     let reached = world.store_but_for_a_lost_part();
@@ -180,7 +187,7 @@ fn again(world: &World, job: &Job, end: &Store, wrong: &mut Wrong) {
     wrong.unless(does_nothing, "the run after that finds something to do");
 }
 
-/// The command a person would give now: `rm` names what is still there.
+/// The command a person would give when all was done: `rm` names what is still there.
 fn remaining(job: &Job, contents: &Contents) -> Vec<&'static str> {
     let is_there = |word: &&str| match word.split_once(':') {
         Some((repository, tag)) => {

@@ -62,6 +62,11 @@ impl World {
         self.tool.run_watched(&[words, &["--registry", &host]].concat(), |process| self.stage.began(process))
     }
 
+    /// Whether a record says that what its run deleted was collected.
+    pub(super) fn has_collected(&self) -> bool {
+        self.tool.records().iter().any(|record| record.to_string().contains("\"collected\""))
+    }
+
     pub(super) fn contents(&self) -> Contents {
         self.registry.change(|contents| contents.clone())
     }

@@ -1,0 +1,40 @@
+//! A collector that goes wrong and ends well: nothing is swept that it does not prove to be garbage, in any mode.
+
+use std::sync::Arc;
+
+use crate::fake_engine::{Ailment, FakeEngine, REGISTRY};
+use crate::fake_registry::FakeRegistry;
+use crate::run::{CREATED, Tool};
+
+#[test]
+fn a_collector_that_goes_wrong_without_a_word_sweeps_nothing() {
+    for (ailment, evidence) in [
+        (Ailment::StopsMarking, "did not mark the kept manifest"),
+        (Ailment::TakesWhatIsMarked, "would delete the kept"),
+    ] {
+        for mode in ["offline", "read-only", "live"] {
+            let registry = Arc::new(FakeRegistry::spawn());
+            for tag in ["1", "2", "3"] {
+                registry.image("app", tag, CREATED, &["base", tag]);
+            }
+            let gone = registry.image("app", "gone", CREATED, &["gone"]);
+            registry.change(|contents| {
+                let app = contents.repository("app");
+                app.tags.remove("gone");
+                app.manifests.remove(&gone);
+            });
+            let engine = FakeEngine::spawn(registry.clone());
+            engine.ails(ailment);
+            let before = registry.change(|contents| contents.clone());
+            let tool = Tool::new().env("DOCKER_HOST", engine.host()).env("REGISTRY_PRUNE_TEST_TIMES", "fast");
+            let answer = tool
+                .on(&registry, &["gc", "--force", "--gc-mode", mode])
+                .exits(4)
+                .says("nothing was collected");
+            let answer = answer.says(evidence);
+            assert_eq!(registry.change(|contents| contents.clone()), before, "{mode}: {answer}");
+            assert!(engine.is_running(REGISTRY) && engine.others().is_empty(), "{mode}: {answer}");
+            assert_eq!(engine.alarms(), [""; 0], "{mode}: {answer}");
+        }
+    }
+}
