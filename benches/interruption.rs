@@ -9,17 +9,20 @@
 #[path = "../tests/e2e/support/mod.rs"]
 mod support;
 
+#[expect(dead_code, reason = "another bench unpacks as it writes")]
+mod files;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
+use files::Files;
 use support::client::Client;
 use support::content::{Image, Recipe, layer};
 use support::engine::{docker_reads, docker_says, left_out};
 use support::environment::variable;
-use support::files::Files;
 use support::registry::{Registry, STORE};
 use support::tool::Tool;
 

@@ -9,15 +9,17 @@
 #[path = "../tests/e2e/support/mod.rs"]
 mod support;
 
+#[expect(dead_code, reason = "another bench writes its archive in memory")]
+mod files;
 mod measure;
 
 use std::time::Instant;
 
+use files::Unpacking;
 use measure::measure;
 use support::content::{Content, Recipe, layer};
 use support::engine::left_out;
 use support::environment::variable;
-use support::files::Unpacking;
 use support::registry::Registry;
 
 const SIZES: [usize; 1] = [10_000];

@@ -16,11 +16,10 @@ use crate::outcome::{Collection, Outcome};
 use crate::plan::{Estimate, Plan, RepositoryPlan, Request};
 use crate::policy::review;
 use crate::record::{self, Run};
-use crate::reference::{Pattern, Target};
+use crate::reference::Pattern;
 use crate::registry::Registry;
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::{Scope, Wanted, WantedFacts};
 use crate::undo::Contents;
 
 use super::Session;
@@ -30,6 +29,7 @@ mod again;
 mod dates;
 mod ending;
 mod limit;
+mod reading;
 mod ready;
 mod rights;
 mod saved;
@@ -113,7 +113,8 @@ impl Change {
             usage
         };
         self.protect(session, usage)?;
-        session.unless_cancelled(self.date(session, &registry, &place, &mut snapshot)).await?;
+        let dating = Box::pin(self.date(session, &registry, &place, &mut snapshot));
+        session.unless_cancelled(dating).await?;
         self.leave_out_what_is_removed(session, &snapshot);
         let mut plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
@@ -190,53 +191,6 @@ impl Change {
                 Ok(())
             }
             (_, Some(Ok(_)) | None) => Ok(()),
-        }
-    }
-
-    async fn read(&self, session: &Session, registry: &Registry, place: &Place) -> anyhow::Result<Snapshot> {
-        match &self.request {
-            Request::Prune(policy) => {
-                let is_wanted = |repository: &Repository| policy.covers_repository(repository);
-                let scope = match (&self.reach, policy.literal_repositories()) {
-                    (Reach::Patterns, Some(names)) => Scope::Named(names),
-                    (Reach::Patterns, None) => Scope::Matching(&is_wanted),
-                    _ => Scope::Whole,
-                };
-                let needs_facts = |repository: &Repository, tag: &_| policy.needs_facts(repository, tag);
-                let names_label = |label: &str| policy.names_label(label);
-                let may_be_orphan = |repository: &Repository, tag: &_| policy.may_be_orphan(repository, tag);
-                let wanted = Wanted {
-                    facts: WantedFacts { of: &needs_facts, labels: &names_label },
-                    referrers: &is_wanted,
-                    raw: true,
-                    subjects: &may_be_orphan,
-                    ..Wanted::within(scope)
-                };
-                session.read(registry, place, self.source, &wanted).await
-            }
-            Request::Remove(references) => {
-                let digests = references.iter().filter_map(|reference| match &reference.target {
-                    Target::Digest(digest) => Some((reference.repository.clone(), digest.clone())),
-                    Target::Tag(_) | Target::WholeRepository => None,
-                });
-                let scope = match &self.reach {
-                    Reach::Named(names) => Scope::Named(names.clone()),
-                    _ => Scope::Whole,
-                };
-                let is_named = |repository: &Repository| {
-                    references.iter().any(|reference| reference.repository == *repository)
-                };
-                let wanted = Wanted {
-                    digests: digests.collect(),
-                    referrers: &is_named,
-                    raw: true,
-                    ..Wanted::within(scope)
-                };
-                session.read(registry, place, self.source, &wanted).await
-            }
-            Request::Collect => {
-                session.read(registry, place, self.source, &Wanted::within(Scope::Whole)).await
-            }
         }
     }
 

@@ -79,6 +79,11 @@ impl Session {
             .await
     }
 
+    /// Whether it has answered already.
+    pub(super) fn has_engine(&self) -> bool {
+        self.engine.initialized()
+    }
+
     /// A connection to the registry that the arguments, the flags or the surroundings mean.
     pub(crate) async fn registry(
         &self,

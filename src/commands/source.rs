@@ -56,6 +56,10 @@ impl Session {
         if source == Source::Api {
             return Ok(Place::Elsewhere("the API is to be asked".to_owned()));
         }
+        // An engine that has not answered by now is not waited for.
+        if source == Source::Auto && !self.has_engine() {
+            return Ok(Place::Elsewhere("the engine does not answer".to_owned()));
+        }
         match self.unless_cancelled(self.find(registry, access)).await {
             Err(error) if source == Source::Auto && !self.cancel.is_cancelled() => {
                 Ok(Place::Elsewhere(format!("{error:#}")))

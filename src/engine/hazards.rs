@@ -34,10 +34,7 @@ impl Engine {
             return Ok(());
         };
         let folder = format!("{}/{STORE}/repositories", root.trim_end_matches('/'));
-        let found = match registry.is_stopped() {
-            true => None,
-            false => self.find_layout(registry, &folder).await?,
-        };
+        let found = if registry.is_stopped() { None } else { self.find_layout(registry, &folder).await? };
         let layout = match found {
             Some(layout) => layout,
             None => self.archived_layout(registry, &folder).await?,

@@ -24,7 +24,7 @@ pub(crate) fn compare_stored(view: &StoreView, kept: &Holdings) -> Verified {
             stored(name).revisions.contains_key(*digest) && view.blobs.contains_key(*digest)
         };
         let lost = manifests.iter().filter(|digest| !is_whole(digest));
-        problems.extend(lost.map(|digest| problem(kept, name, format!("manifest {digest} is gone"))));
+        problems.extend(lost.map(|digest| problem(kept, name, &format!("manifest {digest} is gone"))));
     }
     for (name, blobs) in &kept.blobs {
         for (digest, size) in blobs {
@@ -34,13 +34,13 @@ pub(crate) fn compare_stored(view: &StoreView, kept: &Holdings) -> Verified {
                 Some(blob) => format!("has {} bytes where its manifest says {}", blob.size.0, size.0),
                 None => "is missing".to_owned(),
             };
-            problems.push(problem(kept, name, format!("blob {digest} {what}")));
+            problems.push(problem(kept, name, &format!("blob {digest} {what}")));
         }
     }
     finish(kept, problems, Vec::new())
 }
 
-fn problem(kept: &Holdings, repository: &Repository, what: String) -> Problem {
+fn problem(kept: &Holdings, repository: &Repository, what: &str) -> Problem {
     let tags = kept.tags.get(repository).into_iter().flat_map(BTreeMap::keys);
     Problem {
         repository: repository.clone(),
@@ -87,8 +87,10 @@ mod tests {
         let app = |view: &mut StoreView, change: &dyn Fn(&mut StoredRepository)| {
             change(view.repositories.get_mut(&name).unwrap());
         };
-        assert!(found(&|view| drop(view.blobs.remove(&manifest))).contains("manifest sha256:"));
-        assert!(found(&|view| drop(view.blobs.remove(&layer))).contains("is missing"));
+        assert!(
+            found(&|view| view.blobs.retain(|digest, _| *digest != manifest)).contains("manifest sha256:")
+        );
+        assert!(found(&|view| view.blobs.retain(|digest, _| *digest != layer)).contains("is missing"));
         assert!(found(&|view| view.blobs.get_mut(&layer).unwrap().size.0 = 4).contains("has 4 bytes"));
         assert!(found(&|view| app(view, &|app| app.layers.clear())).contains("not linked"));
         assert!(found(&|view| app(view, &|app| app.revisions.clear())).contains("is gone"));

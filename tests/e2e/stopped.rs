@@ -2,7 +2,7 @@
 
 use crate::support::answer::Answer;
 use crate::support::content::{Recipe, layer};
-use crate::support::engine::{docker_says, left_out};
+use crate::support::engine::{docker_says, left_out, registry_image};
 use crate::support::registry::{Options, Registry, STORE};
 use crate::support::tool::Tool;
 
@@ -101,4 +101,21 @@ fn what_cannot_be_read_of_a_stopped_registry_holds_the_collection_back() {
     docker_says(["start", &registry.name]);
     registry.wait_until_it_answers();
     assert_eq!(registry.blob_count(), blobs);
+}
+
+/// Its process was killed, and the engine has ended it since.
+#[test]
+fn what_read_a_stopped_registry_and_was_left_is_removed_by_whoever_comes_next() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let id = registry.identity().id;
+    let name = format!("registry-prune-{}-reader-0", &id[..12]);
+    let label = |name: &str, value: &str| format!("--label=io.github.docker-registry-prune.{name}={value}");
+    let (role, of) = (label("role", "reader"), label("registry", &id));
+    docker_says(["run", "--name", &name, &role, &of, "--entrypoint=true", registry_image()]);
+    let answer = Tool::standalone().run(&["ls", "--registry", &registry.address]).success();
+    is_alone(&registry);
+    answer.never_says("interrupted");
 }

@@ -219,9 +219,9 @@ fn what_is_needed_again_before_the_answer_stays() {
         return;
     }
     let registry = Registry::start();
-    let [tagged, again, part, lost, last] =
-        ["tagged", "again", "part", "lost", "last"].map(|name| image(&format!("{} {name}", registry.name)));
-    for image in [&tagged, &again, &part, &lost, &last] {
+    let [tagged, again, part, lost, alone] =
+        ["tagged", "again", "part", "lost", "alone"].map(|name| image(&format!("{} {name}", registry.name)));
+    for image in [&tagged, &again, &part, &lost, &alone] {
         registry.client.push("app", &["latest"], image);
     }
     let over = index(OCI_INDEX, &[&part]);

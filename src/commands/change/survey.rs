@@ -64,19 +64,22 @@ impl Change {
             _ => return Ok(false),
         };
         let planned = Planned::of(plan, self.output.format);
+        let survey = session.unless_cancelled(collect::survey(site)).await;
+        // The mend of a manifest that cannot be read is the same, whoever comes upon it.
+        if let Ok(survey) = &survey
+            && let Some(refusal) = collect::broken_manifest(site, survey)
+        {
+            return Err(refusal.into());
+        }
         if let Some(refusal) = blocked(&planned.blockers) {
             return Err(refusal.into());
         }
-        let survey = session.unless_cancelled(collect::survey(site)).await;
         // What cannot be surveyed while it is in service is looked at again with the registry stopped.
         let survey = match survey {
             Ok(survey) => survey,
             Err(error) if error::kind_of(&error) == error::Kind::Failed => return Ok(true),
             Err(error) => return Err(error),
         };
-        if let Some(refusal) = collect::broken_manifest(site, &survey) {
-            return Err(refusal.into());
-        }
         let has_blobs = survey.output.summary().is_none_or(|summary| summary.blobs > 0);
         Ok(!survey.found_no_store()
             && (has_blobs

@@ -7,7 +7,6 @@ pub(crate) mod compose;
 pub(crate) mod content;
 pub(crate) mod engine;
 pub(crate) mod environment;
-pub(crate) mod files;
 pub(crate) mod network;
 pub(crate) mod redis;
 pub(crate) mod registry;

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::exec::Ended;
 use super::routes::{Asked, Reply};
@@ -81,9 +81,10 @@ fn respond(reply: Reply, upgrade: Option<OnUpgrade>, state: Arc<Mutex<State>>) -
         }),
         Reply::Reads(exec, lines) => upgraded(upgrade, move |mut connection: Connection| async move {
             let mut input = Vec::new();
-            while input.iter().filter(|byte| **byte == b'\n').count() < lines
-                && connection.read_buf(&mut input).await.is_ok_and(|read| read > 0)
-            {}
+            let mut reader = BufReader::new(&mut connection);
+            for _ in 0..lines {
+                let _ = reader.read_until(b'\n', &mut input).await;
+            }
             let ended = lock(&state).start_exec(&exec, &input).unwrap_or_default();
             let _ = connection.write_all(&frames(&ended)).await;
             let _ = connection.shutdown().await;

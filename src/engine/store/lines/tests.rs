@@ -22,7 +22,9 @@ fn read(told: &[String]) -> StoreView {
     let mut lines = Lines::default();
     lines.read("1000");
     lines.read(&format!("{FOLDER} ."));
-    told.iter().for_each(|line| lines.read(line));
+    for line in told {
+        lines.read(line);
+    }
     assert_eq!(lines.has_begun(), (true, true));
     lines.finish()
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
 
-use super::content::{Content, Image};
-use super::engine::docker;
-use super::registry::{Registry, STORE};
+use crate::support::content::{Content, Image};
+use crate::support::engine::docker;
+use crate::support::registry::{Registry, STORE};
 
 /// Long ago: no push is under way.
 const WRITTEN: u64 = 1_700_000_000;
