@@ -76,20 +76,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 impl Engine {
     pub(crate) async fn connect(endpoint: &Endpoint, pace: Pace) -> Result<Self> {
         let answer_within = pace.of(ANSWER_WITHIN).as_secs();
+        let base = Some("http://docker");
         let (docker, shown, host_name) = match endpoint {
             Endpoint::Socket(path) => {
-                let shown = format!("unix://{}", path.display());
-                let docker = Docker::connect_with_unix(&shown, answer_within, API_DEFAULT_VERSION);
-                (docker, shown, None)
+                let socket = dial::socket(path.clone());
+                let docker =
+                    Docker::connect_with_custom_transport(socket, base, answer_within, API_DEFAULT_VERSION);
+                (docker, format!("unix://{}", path.display()), None)
             }
             Endpoint::DialStdio { docker, globals, shown, host_name } => {
-                let transport = dial::transport(docker.clone(), globals.clone());
-                let docker = Docker::connect_with_custom_transport(
-                    transport,
-                    Some("http://docker"),
-                    answer_within,
-                    API_DEFAULT_VERSION,
-                );
+                let cli = dial::transport(docker.clone(), globals.clone());
+                let docker =
+                    Docker::connect_with_custom_transport(cli, base, answer_within, API_DEFAULT_VERSION);
                 (docker, shown.clone(), host_name.clone())
             }
         };
@@ -143,7 +141,7 @@ fn status(error: &Error) -> Option<u16> {
 fn unreachable(shown: &str, error: &Error) -> Failure {
     let kind = io_kind(error);
     let reason = match kind {
-        _ if matches!(error, Error::SocketNotFoundError(_)) => "there is no such socket".to_owned(),
+        Some(io::ErrorKind::NotFound) if shown.starts_with("unix:") => "there is no such socket".to_owned(),
         Some(io::ErrorKind::PermissionDenied) => "permission denied".to_owned(),
         Some(io::ErrorKind::ConnectionRefused) => "nothing listens there".to_owned(),
         _ => innermost(error),

@@ -1,8 +1,9 @@
-//! The engine over `docker system dial-stdio`: the Docker CLI reaches whatever its contexts, TLS files and ssh
-//! configuration say, and hands the bytes through. One process carries one connection.
+//! The engine over its socket, or over `docker system dial-stdio`: the Docker CLI reaches whatever its contexts, TLS files
+//! and ssh configuration say, and hands the bytes through. One process carries one connection, and that one request.
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +18,26 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::{Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
+
+/// What carries a connection.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+pub(super) fn socket(path: PathBuf) -> impl Fn(BollardRequest) -> Answer + Send + Sync + 'static {
+    move |request| {
+        let path = path.clone();
+        Box::pin(async move {
+            let stream = UnixStream::connect(path).await?;
+            let answer = exchange(Box::new(stream), request).await;
+            answer.map_err(|error| Error::IOError { err: io::Error::other(error) })
+        })
+    }
+}
 
 pub(super) fn transport(
     docker: OsString,
@@ -32,7 +50,7 @@ pub(super) fn transport(
     }
 }
 
-async fn send(mut command: Command, mut request: BollardRequest) -> io::Result<Response<Incoming>> {
+async fn send(mut command: Command, request: BollardRequest) -> io::Result<Response<Incoming>> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // A Ctrl-C at the terminal goes to the whole foreground group; the connection must outlive it.
     #[cfg(unix)]
@@ -42,22 +60,23 @@ async fn send(mut command: Command, mut request: BollardRequest) -> io::Result<R
         io::Error::new(error.kind(), format!("start `{program} system dial-stdio`: {error}"))
     })?;
     let stderr = Stderr::collect(child.stderr.take());
-    let pipe = Pipe::new(child)?;
-
-    // hyper writes the URI as it stands; servers expect the path alone, and the host in its header.
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = path.parse::<Uri>().map_err(io::Error::other)?;
-    request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
-
-    let exchange = async {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(pipe)).await?;
-        tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await
-    };
-    match exchange.await {
+    match exchange(Box::new(Pipe::new(child)?), request).await {
         Ok(response) => Ok(response),
         Err(error) => Err(stderr.explain(error).await),
     }
+}
+
+async fn exchange(
+    stream: Box<dyn Stream>,
+    mut request: BollardRequest,
+) -> Result<Response<Incoming>, hyper::Error> {
+    // hyper writes the URI as it stands; servers expect the path alone, and the host in its header.
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await
 }
 
 /// The child's pipes as one stream. It holds the child too, so that the process lives as long as the connection, also

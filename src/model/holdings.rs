@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ByteSize, Digest, ManifestState, Repository, Snapshot, Tag, TagState};
+use super::{ByteSize, Digest, Repository, Snapshot, Tag, TagState};
 
 /// Tags, manifests and blobs, per repository. Layers that live outside the registry are not in it.
 #[derive(Debug, Clone, Default)]
@@ -30,17 +30,13 @@ impl Holdings {
                     TagState::Dangling | TagState::Unreadable(_) => None,
                 })
                 .collect();
-            let mut manifests = BTreeSet::new();
+            let stays = || view.read_manifests().filter(|(digest, _)| !goes(repository, digest));
+            let held = stays().flat_map(|(_, manifest)| manifest.blobs()).filter(|blob| !blob.is_foreign);
             let mut blobs = BTreeMap::new();
-            for (digest, state) in &view.manifests {
-                if let ManifestState::Read(manifest) = state
-                    && !goes(repository, digest)
-                {
-                    manifests.insert(digest.clone());
-                    let held = manifest.blobs().filter(|blob| !blob.is_foreign);
-                    blobs.extend(held.map(|blob| (blob.digest.clone(), blob.size)));
-                }
-            }
+            blobs.extend(held.map(|blob| (&blob.digest, blob.size)));
+            // What is collected in order leaves no room unused.
+            let blobs = blobs.into_iter().map(|(digest, size)| (digest.clone(), size)).collect();
+            let manifests = stays().map(|(digest, _)| digest.clone()).collect();
             holdings.tags.insert(repository.clone(), tags);
             holdings.manifests.insert(repository.clone(), manifests);
             holdings.blobs.insert(repository.clone(), blobs);
