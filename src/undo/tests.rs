@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Fate, Place, Present, Record, State, Sweep};
 use crate::model::Digest;
 use crate::model::manifest::{OCI_INDEX, OCI_MANIFEST};
+use crate::reference::Reference;
 
 /// A manifest of the record, and how it got there.
 struct Held {
@@ -224,4 +225,34 @@ fn what_is_no_record_is_refused_with_the_reason() {
         assert!(error.contains(why), "{text}: {error}");
     }
     Record::parse(good.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_a_run_took_is_known_until_it_is_put_back_or_collected() {
+    let (gone, shared) = (image("gone", "l"), stays(image("shared", "base")));
+    let mut record = record(&[("v1", &gone), ("alias", &shared)], &[&gone, &shared]);
+    let took = |record: &Record, text: &str| {
+        let reference: Reference = text.parse().unwrap();
+        record.took(&reference.repository, &reference.target)
+    };
+    let (gone, shared) = (format!("app@{}", gone.digest), format!("app@{}", shared.digest));
+    for (text, expected) in [
+        ("app:v1", true),
+        ("app:alias", true),
+        (gone.as_str(), true),
+        ("app", true),
+        // It only lost a tag.
+        (shared.as_str(), false),
+        ("app:v2", false),
+        ("other:v1", false),
+        ("other", false),
+    ] {
+        assert_eq!(took(&record, text), expected, "{text}");
+    }
+    let mut put_back = record.clone();
+    put_back.put_back = Some(sweep().at);
+    assert!(["app:v1", &gone, "app"].iter().all(|text| !took(&put_back, text)));
+    assert!(record.mark(&swept(&["l"]), &sweep()));
+    assert!(["app:v1", &gone, "app"].iter().all(|text| !took(&record, text)));
+    assert!(took(&record, "app:alias"));
 }
