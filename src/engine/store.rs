@@ -138,7 +138,7 @@ impl OpenStore<'_> {
             return self.archived_contents(blobs, largest, tell).await;
         };
         let folder = format!("{}/blobs", self.store());
-        for batch in blobs.chunks(AT_ONCE) {
+        for (number, batch) in blobs.chunks(AT_ONCE).enumerate() {
             let names: String = batch.iter().map(|digest| name_of(digest) + "/data\n").collect();
             let count = batch.len().to_string();
             let mut asked = batch.iter();
@@ -157,8 +157,13 @@ impl OpenStore<'_> {
                 }
             };
             self.engine.exec_on(container, &command, &[], names.as_bytes(), on_output).await?;
-            if !cpio.has_ended() {
-                return Ok(());
+            match (cpio.has_ended(), &self.tools) {
+                (true, _) => {}
+                // There is nobody else to be asked.
+                (false, Tools::Beside(_)) => {
+                    return self.archived_contents(&blobs[number * AT_ONCE..], largest, tell).await;
+                }
+                (false, _) => return Ok(()),
             }
         }
         Ok(())

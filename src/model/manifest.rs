@@ -259,7 +259,7 @@ impl WireManifest {
     fn own_type(&self) -> &str {
         match (self.schema_version, self.media_type.as_deref()) {
             (Some(1), _) => SCHEMA1[1],
-            (_, Some(media_type)) if !media_type.is_empty() => media_type,
+            (_, Some(media_type)) => media_type,
             _ if self.manifests.is_some() => OCI_INDEX,
             _ => OCI_MANIFEST,
         }

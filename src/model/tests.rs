@@ -184,3 +184,31 @@ fn layers_listed_in_an_index_are_not_manifests() {
     assert_eq!(index.blobs().map(|blob| blob.digest.hex()).collect::<Vec<_>>(), ["a".repeat(64)]);
     assert_eq!(index.child_manifests().map(|child| child.digest.hex()).collect::<Vec<_>>(), ["b".repeat(64)]);
 }
+
+#[test]
+fn a_stored_manifest_says_its_own_type_or_shows_it() {
+    use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+    let digest = Digest::of(b"");
+    let descriptor = format!(r#"{{"mediaType":"x","digest":"{digest}","size":1}}"#);
+    let image = format!(r#""config":{descriptor},"layers":[]"#);
+    let index = format!(r#""manifests":[{descriptor}]"#);
+    let said = |media_type: &str| format!(r#""mediaType":"{media_type}","#);
+    for (said, rest, expected, kind) in [
+        (String::new(), &image, OCI_MANIFEST, ManifestKind::Image),
+        (String::new(), &index, OCI_INDEX, ManifestKind::Index),
+        (said(DOCKER_MANIFEST), &image, DOCKER_MANIFEST, ManifestKind::Image),
+        (said(DOCKER_LIST), &index, DOCKER_LIST, ManifestKind::Index),
+    ] {
+        let raw = format!(r#"{{"schemaVersion":2,{said}{rest}}}"#);
+        let stored = Manifest::parse_stored(digest.clone(), raw.as_bytes()).unwrap();
+        assert_eq!(stored.kind, kind, "{raw}");
+        // As the registry would have served it.
+        let served = Manifest::parse(digest.clone(), expected, raw.as_bytes()).unwrap();
+        assert_eq!((stored.media_type, stored.children), (served.media_type, served.children), "{raw}");
+    }
+    let first = Manifest::parse_stored(digest.clone(), br#"{"schemaVersion":1,"name":"app"}"#).unwrap();
+    assert_eq!(first.kind, ManifestKind::Schema1);
+    for raw in ["", "{}", r#"{"schemaVersion":2,"mediaType":"text/html"}"#, r#"{"schemaVersion":2}"#] {
+        assert!(Manifest::parse_stored(digest.clone(), raw.as_bytes()).is_err(), "{raw}");
+    }
+}
