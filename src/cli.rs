@@ -320,9 +320,9 @@ pub(crate) struct Window {
     /// Remove unfinished uploads to which nothing was added for longer than this
     #[arg(long, value_name = "AGE", default_value = "24h", allow_hyphen_values = true)]
     pub(crate) uploads_older_than: Age,
-    /// Wait so long until pushes have ended and other containers on the store have stopped, before the collection is
-    /// refused: `10min`
-    #[arg(long, value_name = "AGE")]
+    /// Wait so long (without AGE 10min) until pushes have ended and other containers on the store have stopped, before
+    /// the collection is refused
+    #[arg(long, value_name = "AGE", num_args = 0..=1, default_missing_value = "10min")]
     pub(crate) wait: Option<Age>,
 }
 

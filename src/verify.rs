@@ -12,7 +12,7 @@ use crate::model::{
     TagState,
 };
 use crate::outcome::{Problem, Verified};
-use crate::registry::{Reference, Registry};
+use crate::registry::{self, Reference, Registry};
 use crate::site::Site;
 use crate::snapshot::{self, Scope, Wanted};
 use crate::ui::Ui;
@@ -95,6 +95,22 @@ pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> an
     let broken = broken_blobs(registry, kept, ui).await;
     problems.extend(broken.iter().map(|broken| broken.problem(&now)));
     Ok(finish(kept, problems, notes))
+}
+
+/// Whether the registry serves one tag of each repository as it is to be.
+pub(crate) async fn is_served(registry: &Registry, kept: &Holdings) -> Result<bool, registry::Error> {
+    let first = kept.tags.iter().filter_map(|(name, tags)| Some((name, tags.first_key_value()?)));
+    let mut asked = stream::iter(first)
+        .map(|(name, (tag, digest))| async move {
+            Ok(registry.resolve(name, tag).await?.as_ref() == Some(digest))
+        })
+        .buffer_unordered(AHEAD);
+    while let Some(is_served) = asked.next().await {
+        if !is_served? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn finish(holdings: &Holdings, mut problems: Vec<Problem>, notes: Vec<String>) -> Verified {

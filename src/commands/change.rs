@@ -154,7 +154,10 @@ impl Change {
         let (collection, back) = self.collect(session, &registry, &place, &planned).await;
         self.mark_collected(session, &planned, &collection);
         let verified = match back {
-            Some(registry) => Some(verify(session, &registry, &planned.kept).await),
+            Some(registry) => {
+                let site = place.site().filter(|_| planned.files.is_some());
+                Some(verify(session, &registry, site, &planned.kept).await)
+            }
             None => None,
         };
         session
@@ -261,10 +264,7 @@ impl Change {
         if !approved.plan().has_steps() {
             return Ok(None);
         }
-        let site = match place {
-            Place::Here(site) => Some(&**site),
-            Place::Elsewhere(_) => None,
-        };
+        let site = place.site();
         saved::complete(&mut contents, approved.plan(), site, registry, &session.ui).await;
         let directory = session.settings.state_directory.as_deref();
         let run = record::save(approved.plan(), &contents, self.name, directory, session.settings.now)?;

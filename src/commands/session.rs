@@ -40,6 +40,15 @@ pub(crate) enum Place {
     Elsewhere(String),
 }
 
+impl Place {
+    pub(crate) fn site(&self) -> Option<&Site> {
+        match self {
+            Self::Here(site) => Some(site),
+            Self::Elsewhere(_) => None,
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(settings: Settings, ui: Ui, cancel: Cancel) -> Self {
         Self { settings, ui, cancel, engine: OnceCell::new(), has_recovered: Cell::new(false) }

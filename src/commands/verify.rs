@@ -45,11 +45,7 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
                 Place::Here(site) => Source::Store(site),
                 Place::Elsewhere(why) => Source::Download(why.clone()),
             });
-            let read_from = match &place {
-                Place::Here(site) => Some(&**site),
-                Place::Elsewhere(_) => None,
-            };
-            anyhow::Ok(verify::check(&registry, &snapshot, read_from, source.as_ref(), &session.ui).await)
+            anyhow::Ok(verify::check(&registry, &snapshot, place.site(), source.as_ref(), &session.ui).await)
         })
         .await?;
     let exit_code = if verified.problems.is_empty() { 0 } else { DIFFERS };

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -73,11 +71,8 @@ impl World {
     fn tag(&mut self, tag: &str, at: &Digest) {
         let tag: Tag = tag.parse().unwrap();
         self.view.tags.insert(tag.clone(), TagState::At(at.clone()));
-        let stored = StoredTag {
-            digest: Some(at.clone()),
-            pushed: Timestamp::UNIX_EPOCH,
-            history: BTreeSet::from([at.clone()]),
-        };
+        let stored =
+            StoredTag { digest: Some(at.clone()), pushed: Timestamp::UNIX_EPOCH, history: vec![at.clone()] };
         self.stored().tags.insert(tag, stored);
     }
 

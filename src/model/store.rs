@@ -40,7 +40,7 @@ pub(crate) struct StoredTag {
     /// Its link is written anew with every push.
     pub(crate) pushed: Timestamp,
     /// What the tag was at, and is.
-    pub(crate) history: BTreeSet<Digest>,
+    pub(crate) history: Vec<Digest>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -150,9 +150,13 @@ fn how_long_to_wait_is_never_taken_for_a_pattern() {
         assert_eq!(prune.window.wait, Some("1min".parse().unwrap()));
         assert_eq!(prune.patterns.len(), 1, "{typed}");
     }
-    for typed in ["registry prune --wait app", "registry gc --wait --force", "registry gc --wait"] {
-        assert_eq!(parsed(typed).unwrap_err().exit_code(), 2, "{typed}");
+    for typed in ["registry gc --wait --force", "registry gc --wait"] {
+        let Ok(Cli { plugin: Plugin::Registry { command: Command::Gc(gc) }, .. }) = parsed(typed) else {
+            panic!("{typed}");
+        };
+        assert_eq!(gc.window.wait, Some("10min".parse().unwrap()));
     }
+    assert_eq!(parsed("registry prune --wait app").unwrap_err().exit_code(), 2);
 }
 
 #[test]

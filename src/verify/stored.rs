@@ -99,10 +99,6 @@ mod tests {
     }
 
     fn stored_nowhere() -> StoredTag {
-        StoredTag {
-            digest: None,
-            pushed: jiff::Timestamp::default(),
-            history: std::collections::BTreeSet::new(),
-        }
+        StoredTag { digest: None, pushed: jiff::Timestamp::default(), history: Vec::new() }
     }
 }

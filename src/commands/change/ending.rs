@@ -1,12 +1,15 @@
 //! The end of a run: what was kept is looked at again, everything is told, and the worst decides the exit code.
 
 use crate::cli::Format;
+use crate::engine::Effort;
 use crate::error::{self, Kind};
 use crate::model::Holdings;
 use crate::outcome::{Collection, Outcome, Verified};
 use crate::record;
 use crate::registry::Registry;
 use crate::report::{self, Ended};
+use crate::site::Site;
+use crate::ui::Ui;
 use crate::undo::Sweep;
 use crate::verify;
 
@@ -17,13 +20,44 @@ use crate::commands::verify::DIFFERS;
 /// The exit code where some of it was done and some was not.
 const PARTLY: u8 = 3;
 
-/// After a window everything kept is looked at again, however the collection went.
+/// After a window everything kept is looked at again, however the collection went: by the files of the store where they
+/// were read before, and then the registry is asked for one tag of each repository; where that leaves any doubt, and
+/// elsewhere, it is asked for everything.
 pub(super) async fn verify(
     session: &Session,
     registry: &Registry,
+    site: Option<&Site>,
     kept: &Holdings,
 ) -> anyhow::Result<Verified> {
-    session.unless_cancelled(verify::compare(registry, kept, &session.ui)).await
+    session
+        .unless_cancelled(async {
+            if let Some(site) = site {
+                match Box::pin(by_files(site, registry, kept, &session.ui)).await {
+                    Ok(Some(verified)) => return Ok(verified),
+                    Ok(None) => {}
+                    Err(error) => session.ui.debug(|| format!("verifying by the store: {error:#}")),
+                }
+            }
+            verify::compare(registry, kept, &session.ui).await
+        })
+        .await
+}
+
+/// `None`: something differs, and the registry decides what that means.
+async fn by_files(
+    site: &Site,
+    registry: &Registry,
+    kept: &Holdings,
+    ui: &Ui,
+) -> anyhow::Result<Option<Verified>> {
+    let progress = ui.spinner("Verifying what was kept");
+    let store = site.open_store().await?;
+    let view = store.read(None, Effort::Spared).await;
+    store.close().await?;
+    let verified = verify::compare_stored(&view?, kept);
+    drop(progress);
+    let is_whole = verified.problems.is_empty() && verify::is_served(registry, kept).await?;
+    Ok(is_whole.then_some(verified))
 }
 
 impl Change {

@@ -137,7 +137,10 @@ impl Lines {
             }
             (Role::Layer(hex), _) if holds(entry, hex) => repository.layers.extend(digest_of(hex)),
             (Role::Index(hex), Some(tag)) if holds(entry, hex) => {
-                stored_tag(repository, tag, modified).history.extend(digest_of(hex));
+                let history = &mut stored_tag(repository, tag, modified).history;
+                // Most tags were never at another.
+                history.reserve_exact(1);
+                history.extend(digest_of(hex));
             }
             (Role::Revision(_) | Role::Layer(_) | Role::Index(_), _) => {
                 self.odd(path, Some(name.as_str()), BROKEN_LINK);
@@ -239,7 +242,7 @@ fn of<'a>(
 }
 
 fn stored_tag(repository: &mut StoredRepository, tag: Tag, seen: Timestamp) -> &mut StoredTag {
-    let new = || StoredTag { digest: None, pushed: seen, history: BTreeSet::new() };
+    let new = || StoredTag { digest: None, pushed: seen, history: Vec::new() };
     repository.tags.entry(tag).or_insert_with(new)
 }
 
