@@ -97,7 +97,7 @@ pub(crate) struct ManifestRemoval {
     pub(crate) why: Why,
     pub(crate) media_type: MediaType,
     /// Its config and layers, but for those of removals before it: garbage afterwards, unless something kept needs them.
-    pub(crate) blobs: Vec<Digest>,
+    pub(crate) blobs: Box<[Digest]>,
 }
 
 /// A manifest that stays when a tag leaves it.
@@ -131,9 +131,9 @@ pub(crate) enum Step {
     DeleteTag { tag: Tag, expects: Option<Digest> },
     /// Takes tags off their manifests, which stay (2.x): each is moved to one placeholder, which is then deleted.
     Untag { tags: Vec<(Tag, Option<Digest>)>, placeholder: placeholder::Placeholder },
-    /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it, `after` are the manifests of
+    /// Deletes a manifest with all its tags. `expects` are the only tags that may be on it, in order, `after` are the manifests of
     /// this plan that need it or are about it: it goes only when they are gone.
-    DeleteManifest { digest: Digest, expects: BTreeSet<Tag>, after: BTreeSet<Digest> },
+    DeleteManifest { digest: Digest, expects: Box<[Tag]>, after: BTreeSet<Digest> },
 }
 
 /// Makes the plan and has it audited.

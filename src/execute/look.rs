@@ -203,8 +203,10 @@ impl Present {
         Ok(())
     }
 
-    pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &BTreeSet<Tag>) -> Option<String> {
-        if let Some(tag) = self.at.get(digest).and_then(|tags| tags.difference(expects).next()) {
+    pub(super) fn objection_to_delete(&self, digest: &Digest, expects: &[Tag]) -> Option<String> {
+        if let Some(tag) =
+            self.at.get(digest).and_then(|tags| tags.iter().find(|tag| expects.binary_search(tag).is_err()))
+        {
             return Some(format!("tag `{tag}` was put on it since the plan"));
         }
         if let Some(planned) = self.untagged.get(digest) {

@@ -72,7 +72,7 @@ impl World {
         let tag: Tag = tag.parse().unwrap();
         self.view.tags.insert(tag.clone(), TagState::At(at.clone()));
         let stored =
-            StoredTag { digest: Some(at.clone()), pushed: Timestamp::UNIX_EPOCH, history: vec![at.clone()] };
+            StoredTag { digest: Some(at.clone()), pushed: Timestamp::UNIX_EPOCH, history: Vec::new() };
         self.stored().tags.insert(tag, stored);
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct StoredTag {
     pub(crate) digest: Option<Digest>,
     /// Its link is written anew with every push.
     pub(crate) pushed: Timestamp,
-    /// What the tag was at, and is.
+    /// What the tag was at before.
     pub(crate) history: Vec<Digest>,
 }
 

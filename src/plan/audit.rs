@@ -181,7 +181,7 @@ fn delete<'a>(
     view: &RepositoryView,
     tags: &TagsAt<'_>,
     digest: &'a Digest,
-    expects: &'a BTreeSet<Tag>,
+    expects: &'a [Tag],
 ) {
     match view.manifests.get(digest) {
         Some(ManifestState::Read(manifest)) if manifest.kind == ManifestKind::Schema1 => {
@@ -202,8 +202,8 @@ fn delete<'a>(
         _ => faults.push(format!("{digest} was never read as a manifest")),
     }
     let found = tags.get(digest);
-    if expects.len() != found.map_or(0, Vec::len)
-        || !found.into_iter().flatten().all(|tag| expects.contains(*tag))
+    let found: BTreeSet<&Tag> = found.into_iter().flatten().copied().collect();
+    if expects.len() != found.len() || !expects.iter().all(|tag| found.contains(tag)) || !expects.is_sorted()
     {
         faults.push(format!("deleting {digest} takes other tags than the plan says"));
     }

@@ -211,6 +211,10 @@ impl Lines {
             let path = format!("repositories/{name}/_manifests/tags/{tag}/current/link");
             self.odd(&path, Some(name.as_str()), BROKEN_LINK);
         }
+        for stored in self.view.repositories.values_mut().flat_map(|found| found.tags.values_mut()) {
+            stored.history.retain(|digest| stored.digest.as_ref() != Some(digest));
+            stored.history.shrink_to_fit();
+        }
         for (name, on_disk) in &self.groups {
             if let Some(repository) = self.view.repositories.get_mut(name) {
                 repository.on_disk.0 += on_disk;

@@ -28,7 +28,7 @@ fn present() -> Present {
 }
 
 fn objection(present: &Present, name: &str) -> String {
-    present.objection_to_delete(&digest(name), &BTreeSet::new()).unwrap_or_default()
+    present.objection_to_delete(&digest(name), &[]).unwrap_or_default()
 }
 
 #[test]

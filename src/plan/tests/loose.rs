@@ -208,7 +208,7 @@ proptest! {
             let mut more = plan.clone();
             std::sync::Arc::make_mut(&mut more.kept).manifests.values_mut().for_each(|manifests| { manifests.remove(&digest); });
             more.repositories[0].manifests.push(super::super::ManifestRemoval { digest: digest.clone(), ..saved });
-            let step = Step::DeleteManifest { digest: digest.clone(), expects: BTreeSet::new(), after: BTreeSet::new() };
+            let step = Step::DeleteManifest { digest: digest.clone(), expects: [].into(), after: BTreeSet::new() };
             more.repositories[0].ranks.push(vec![step]);
             prop_assert!(audit::check(&more, &snapshot).is_err(), "{digest} goes as well");
         }

@@ -262,7 +262,7 @@ fn mutations(plan: &Plan, snapshot: &Snapshot, which: usize) -> Vec<(&'static st
     if let Some(kept) = repository.kept_tags().nth(which % 5)
         && let Some(digest) = &kept.digest
     {
-        let expects: BTreeSet<_> = view.tags_by_digest()[digest].iter().map(|&tag| tag.clone()).collect();
+        let expects: Box<[_]> = view.tags_by_digest()[digest].iter().map(|&tag| tag.clone()).collect();
         let step = Step::DeleteManifest { digest: digest.clone(), expects, after: BTreeSet::new() };
         add("the deletion of a kept manifest", &|plan| plan.repositories[at].ranks.push(vec![step.clone()]));
         let step = Step::DeleteTag { tag: kept.tag.clone(), expects: Some(digest.clone()) };
