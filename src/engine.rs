@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::InspectContainerOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use self::inspected::Inspected;
 use crate::config::Endpoint;
 use crate::error::Failure;
 use crate::pace::Pace;
@@ -33,6 +32,7 @@ mod hash;
 mod hazards;
 mod in_use;
 mod insecure;
+mod inspected;
 mod journal;
 mod leftovers;
 mod lifecycle;
@@ -42,6 +42,7 @@ mod put_back;
 mod quiet;
 mod recover;
 mod redis;
+mod request;
 mod stand_in;
 mod store;
 mod tags;
@@ -97,15 +98,13 @@ impl Engine {
     }
 
     /// What the engine knows of a container; `None` if it has none of that name or id.
-    async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
+    async fn inspect(&self, container: &str) -> Result<Option<Inspected>> {
         // The name becomes a part of a URL's path.
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         if container.is_empty() || container.starts_with('.') || !container.bytes().all(is_name) {
             return Ok(None);
         }
-        let answer =
-            self.retried(|| self.docker.inspect_container(container, None::<InspectContainerOptions>)).await;
-        match answer {
+        match self.ask(&format!("/containers/{container}/json")).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("inspect the container `{container}`")),

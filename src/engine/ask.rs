@@ -1,18 +1,14 @@
-//! Answers of which little is of interest. bollard reads the whole of them, with code that would be a large part of this
-//! program, and knows nothing of what a rollback of a service returns to.
+//! Answers of which little is of interest.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use bollard::errors::Error;
-use bollard::models::MountPoint;
-use hyper::Uri;
-use hyper::http::uri::PathAndQuery;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Engine;
+use super::inspected::MountPoint;
+use super::request::encoded;
 
 /// What an engine says about itself.
 #[derive(Debug, Deserialize)]
@@ -105,31 +101,12 @@ impl Engine {
     /// Running containers and, with `all`, the others too; `label=value` narrows.
     pub(super) async fn list(&self, all: bool, label: Option<String>) -> Result<Vec<ContainerSummary>> {
         let filters = label.map_or_else(|| json!({}), |label| json!({ "label": [label] }));
-        let filters: String = filters.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
-        self.ask(&format!("/containers/json?all={all}&filters={filters}"))
+        self.ask(&format!("/containers/json?all={all}&filters={}", encoded(&filters.to_string())))
             .await
             .with_context(|| format!("list the containers of {}", self.shown))
     }
 
     pub(super) async fn info(&self) -> Result<Info> {
-        self.ask("/info").await
-    }
-
-    /// What the engine answers to `path`. bollard hands out the texts of `_ping` only, so that request is led elsewhere.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let text = self.text(path.parse()?).await?;
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    async fn text(&self, path: PathAndQuery) -> Result<String, Error> {
-        let docker = self.docker.clone().with_request_modifier(move |mut request| {
-            let mut parts = request.uri().clone().into_parts();
-            parts.path_and_query = Some(path.clone());
-            if let Ok(uri) = Uri::from_parts(parts) {
-                *request.uri_mut() = uri;
-            }
-            request
-        });
-        self.retried(|| docker.ping()).await
+        Ok(self.ask("/info").await?)
     }
 }

@@ -2,16 +2,12 @@
 //!
 //! The containers are made before the registry is stopped: what can fail fails while it still serves.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bollard::errors::Error;
-use bollard::models::{
-    ContainerCreateBody, ContainerStateStatusEnum, HealthConfig, HostConfig, HostConfigLogConfig,
-};
-use bollard::query_parameters::{LogsOptions, StartContainerOptions, WaitContainerOptions};
+use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
+use serde_json::{Value, json};
 
 use super::configuration::{Driver, StoreConfiguration};
 use super::journal::{Role, labels};
@@ -55,7 +51,7 @@ impl Engine {
         store: &StoreConfiguration,
         manner: Manner,
     ) -> Result<bool> {
-        self.create_one_off(name, body(mode, registry, store, manner)?).await
+        self.create_one_off(name, &body(mode, registry, store, manner)?).await
     }
 
     /// Starts a collector, waits for its end and reads what it printed. Cancelled, it leaves the collector running:
@@ -77,12 +73,12 @@ impl Engine {
     pub(super) async fn start_collector(&self, name: &str) -> Result<()> {
         const TRIES: u32 = 3;
         for remaining in (0..TRIES).rev() {
-            let Err(error) = self.docker.start_container(name, None::<StartContainerOptions>).await else {
+            let Err(error) = self.start_container(name).await else {
                 return Ok(());
             };
             let state =
                 self.inspect(name).await?.and_then(|found| found.state).and_then(|state| state.status);
-            let was_started = state.is_some_and(|state| state != ContainerStateStatusEnum::CREATED);
+            let was_started = state.is_some_and(|state| state != "created");
             let is_final = remaining == 0 || status(&error).is_some();
             match was_started {
                 true if status(&error).is_none() => return Ok(()),
@@ -97,9 +93,8 @@ impl Engine {
         const MOST_FAILURES: u32 = 10;
         let mut failures = 0;
         loop {
-            // The stream only ends the waiting; the code comes from inspecting, since a stream may break off.
-            let mut waiting = std::pin::pin!(self.docker.wait_container(name, None::<WaitContainerOptions>));
-            let ended = waiting.next().await;
+            // The answer only ends the waiting; the code comes from inspecting, since an answer may break off.
+            let ended = self.post(&format!("/containers/{name}/wait"), None).await;
             match self.inspect(name).await {
                 Ok(None) => bail!("the collector `{name}` was removed by somebody else"),
                 Ok(Some(found)) => {
@@ -119,8 +114,7 @@ impl Engine {
                     }
                 }
             }
-            let broke =
-                failures > 0 || !matches!(ended, Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })));
+            let broke = failures > 0 || ended.map_or(true, |answer| answer.is_empty());
             self.pace.pause(Duration::from_millis(if broke { 1000 } else { 20 })).await;
         }
     }
@@ -159,49 +153,40 @@ fn body(
     registry: &RegistryContainer,
     store: &StoreConfiguration,
     manner: Manner,
-) -> Result<ContainerCreateBody> {
+) -> Result<Value> {
     let mut command = match mode {
         Some(mode) => mode.arguments(registry.configuration_path()?),
         None => TIDY_COMMAND[1..].to_vec(),
     };
     command.insert(0, mode.map_or(TIDY_COMMAND[0], |_| &registry.command.binary));
-    let mut command = command.into_iter().map(ToOwned::to_owned);
+    let mut command = command.into_iter();
     // A store on disk needs no network; a bucket needs the one the registry has.
     let network = match &store.driver {
-        Driver::Filesystem { .. } => "none".to_owned(),
-        Driver::Other(_) => registry.network_mode.clone(),
+        Driver::Filesystem { .. } => "none",
+        Driver::Other(_) => &registry.network_mode,
     };
     let mut environment = registry.environment.as_engine_writes_it().to_vec();
     environment.push(LOG_LEVEL.to_owned());
     let host = &registry.setting.host;
-    let host_config = HostConfig {
-        volumes_from: Some(vec![registry.id.clone()]),
-        extra_hosts: host.extra_hosts.clone().filter(|_| network != "none"),
-        network_mode: Some(network),
-        // The engine's defaults may be another driver, or rotate away the beginning.
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "4g".to_owned()),
-                ("max-file".to_owned(), "1".to_owned()),
-            ])),
-        }),
-        auto_remove: Some(false),
-        security_opt: host.security_opt.clone(),
-        userns_mode: host.userns_mode.clone().filter(|mode| !mode.is_empty()),
-        group_add: host.group_add.clone(),
-        ..Default::default()
-    };
-    Ok(ContainerCreateBody {
-        image: Some(registry.image.clone()),
-        entrypoint: Some(command.by_ref().take(1).collect()),
-        cmd: Some(command.collect()),
-        env: Some(environment),
-        user: Some(registry.user.clone()),
-        working_dir: Some(registry.working_dir.clone()),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(labels(Role::Collector, registry, manner)),
-        host_config: Some(host_config),
-        ..Default::default()
-    })
+    Ok(json!({
+        "Image": registry.image,
+        "Entrypoint": [command.next()],
+        "Cmd": command.collect::<Vec<_>>(),
+        "Env": environment,
+        "User": registry.user,
+        "WorkingDir": registry.working_dir,
+        "Healthcheck": { "Test": ["NONE"] },
+        "Labels": labels(Role::Collector, registry, manner),
+        "HostConfig": {
+            "VolumesFrom": [registry.id],
+            "ExtraHosts": Some(&host["ExtraHosts"]).filter(|_| network != "none"),
+            "NetworkMode": network,
+            // The engine's defaults may be another driver, or rotate away the beginning.
+            "LogConfig": { "Type": "json-file", "Config": { "max-size": "4g", "max-file": "1" } },
+            "AutoRemove": false,
+            "SecurityOpt": host["SecurityOpt"],
+            "UsernsMode": host["UsernsMode"],
+            "GroupAdd": host["GroupAdd"],
+        },
+    }))
 }

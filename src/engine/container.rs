@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bollard::models::{ContainerInspectResponse, ContainerState, MountPoint};
-
 use super::command_line::CommandLine;
+use super::inspected::{Inspected, InspectedState, MountPoint};
 use super::stand_in::Setting;
 use crate::error::Failure;
 
@@ -52,7 +51,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(super) fn from_engine(state: &ContainerState) -> Self {
+    pub(super) fn from_engine(state: &InspectedState) -> Self {
         if state.restarting == Some(true) {
             Self::Restarting
         } else if state.paused == Some(true) {
@@ -76,7 +75,7 @@ pub(crate) struct Mount {
 
 /// A file system in memory is empty after a stop, and is nobody else's to see.
 fn outlives_a_stop(mount: &MountPoint) -> bool {
-    mount.typ.as_deref() != Some("tmpfs")
+    mount.kind.as_deref() != Some("tmpfs")
 }
 
 impl Mount {
@@ -85,7 +84,7 @@ impl Mount {
         Self {
             source: source.unwrap_or_default(),
             destination: mount.destination.unwrap_or_default(),
-            is_writable: mount.rw.unwrap_or(true),
+            is_writable: mount.is_writable.unwrap_or(true),
         }
     }
 
@@ -134,13 +133,9 @@ impl fmt::Debug for Environment {
 }
 
 impl RegistryContainer {
-    pub(super) fn from_engine(
-        found: ContainerInspectResponse,
-        picked_because: String,
-        certainty: Certainty,
-    ) -> Self {
+    pub(super) fn from_engine(found: Inspected, picked_because: String, certainty: Certainty) -> Self {
         let config = found.config.unwrap_or_default();
-        let host = found.host_config.unwrap_or_default();
+        let host = found.host_config;
         let state = found.state.unwrap_or_default();
         let environment = Environment::new(config.env.unwrap_or_default());
         let command = CommandLine::parse(
@@ -153,7 +148,7 @@ impl RegistryContainer {
             command: config.cmd,
             exposed_ports: config.exposed_ports,
             host: host.clone(),
-            network: found.network_settings.unwrap_or_default(),
+            network: found.network_settings,
         };
         Self {
             id: found.id.unwrap_or_default(),
@@ -170,11 +165,11 @@ impl RegistryContainer {
                 .filter(outlives_a_stop)
                 .map(Mount::from_engine)
                 .collect(),
-            auto_remove: host.auto_remove.unwrap_or(false),
-            network_mode: host.network_mode.unwrap_or_default(),
+            auto_remove: host["AutoRemove"] == true,
+            network_mode: host["NetworkMode"].as_str().unwrap_or_default().to_owned(),
             picked_because,
             certainty,
-            labels: config.labels.unwrap_or_default().into_iter().collect(),
+            labels: config.labels.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
             working_dir: config.working_dir.unwrap_or_default(),
             setting,
@@ -253,19 +248,18 @@ impl RegistryContainer {
 
 /// A container for the tests of this module's neighbours.
 #[cfg(test)]
-pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> RegistryContainer {
-    use std::collections::HashMap;
+pub(super) fn sample(change: impl FnOnce(&mut Inspected)) -> RegistryContainer {
+    use super::inspected::Config;
 
-    use bollard::models::{ContainerConfig, ContainerState};
-    let mut found = ContainerInspectResponse {
+    let mut found = Inspected {
         id: Some("0123456789ab".repeat(5)),
         name: Some("/registry".to_owned()),
         path: Some("/entrypoint.sh".to_owned()),
         args: Some(vec!["/etc/docker/registry/config.yml".to_owned()]),
-        state: Some(ContainerState { running: Some(true), ..Default::default() }),
-        config: Some(ContainerConfig {
+        state: Some(InspectedState { running: Some(true), ..Default::default() }),
+        config: Some(Config {
             env: Some(vec!["REGISTRY_HTTP_SECRET=planted".to_owned()]),
-            labels: Some(HashMap::new()),
+            labels: Some(BTreeMap::new()),
             ..Default::default()
         }),
         mounts: Some(vec![MountPoint {
@@ -282,11 +276,11 @@ pub(super) fn sample(change: impl FnOnce(&mut ContainerInspectResponse)) -> Regi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use serde_json::json;
 
     use super::*;
 
-    fn refusal(change: impl FnOnce(&mut ContainerInspectResponse)) -> Option<String> {
+    fn refusal(change: impl FnOnce(&mut Inspected)) -> Option<String> {
         sample(change).refusal().map(|failure| failure.to_string())
     }
 
@@ -294,7 +288,7 @@ mod tests {
     fn containers_that_must_not_be_stopped_are_refused() {
         assert_eq!(refusal(|_| ()), None);
         let swarm = refusal(|found| {
-            let labels = HashMap::from([("com.docker.swarm.service.name".to_owned(), "reg".to_owned())]);
+            let labels = BTreeMap::from([("com.docker.swarm.service.name".to_owned(), "reg".to_owned())]);
             found.config.as_mut().unwrap().labels = Some(labels);
         });
         assert_eq!(
@@ -302,8 +296,7 @@ mod tests {
             "the registry's container `registry` is managed by Docker Swarm (reg), which would replace it while it is stopped"
         );
         let removed = refusal(|found| {
-            found.host_config =
-                Some(bollard::models::HostConfig { auto_remove: Some(true), ..Default::default() });
+            found.host_config = json!({ "AutoRemove": true });
         });
         assert!(removed.unwrap().contains("--rm"));
         let stopped = refusal(|found| found.state.as_mut().unwrap().running = Some(false));
@@ -325,7 +318,7 @@ mod tests {
     fn a_store_in_memory_is_lost_with_a_stop() {
         let registry = sample(|found| {
             let mount = &mut found.mounts.as_mut().unwrap()[0];
-            (mount.typ, mount.name) = (Some("tmpfs".to_owned()), None);
+            (mount.kind, mount.name) = (Some("tmpfs".to_owned()), None);
         });
         assert!(!registry.is_on_a_mount("/var/lib/registry"));
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::exec::StartExecResults;
 use futures_util::StreamExt;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::configuration::STORE;
@@ -55,17 +56,16 @@ impl Engine {
         input: &[u8],
         mut on_output: impl FnMut(&LogOutput),
     ) -> Result<i64> {
-        let options = CreateExecOptions {
-            attach_stdin: (!input.is_empty()).then_some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command.to_vec()),
-            env: Some(environment.to_vec()),
-            ..Default::default()
-        };
+        let options = json!({
+            "AttachStdin": !input.is_empty(),
+            "AttachStdout": true,
+            "AttachStderr": true,
+            "Cmd": command,
+            "Env": environment,
+        });
         let doing = || format!("run `{}` in the container", shown(command));
-        let exec = self.docker.create_exec(container, options).await.with_context(doing)?;
-        let started = self.docker.start_exec(&exec.id, None).await;
+        let exec = self.create_exec(container, &options).await.with_context(doing)?;
+        let started = self.docker.start_exec(&exec, None).await;
         let mut lost = None;
         match started {
             Ok(StartExecResults::Attached { output: mut stream, input: mut writer }) => {
@@ -92,7 +92,7 @@ impl Engine {
             Ok(StartExecResults::Detached) => {}
             Err(error) => lost = Some(error),
         }
-        let exit_code = self.wait_for_exec(&exec.id).await.with_context(doing)?;
+        let exit_code = self.wait_for_exec(&exec).await.with_context(doing)?;
         match lost {
             // The engine may refuse to start a program that is not there; the code says so as well.
             Some(error) if !matches!(exit_code, NOT_EXECUTABLE | NOT_FOUND) => Err(error).with_context(doing),
@@ -104,7 +104,7 @@ impl Engine {
         const MOST_FAILURES: u32 = 10;
         let mut failures = 0;
         loop {
-            match self.docker.inspect_exec(exec).await {
+            match self.inspect_exec(exec).await {
                 Ok(found) if found.running == Some(true) => failures = 0,
                 // A command that was never started has no code.
                 Ok(found) => return found.exit_code.context("the command has no exit code"),

@@ -138,13 +138,13 @@ impl Engine {
 impl RegistryContainer {
     /// Where it answers when it runs, as far as it was told to.
     pub(crate) fn usual_address(&self) -> Option<RegistryAddress> {
-        let bindings = self.setting.host.port_bindings.as_ref()?;
+        let bindings = self.setting.host["PortBindings"].as_object()?;
         let mut ports: Vec<_> =
-            bindings.iter().filter_map(|(port, at)| Some((port, at.as_ref()?.first()?))).collect();
+            bindings.iter().filter_map(|(port, at)| Some((port, at.as_array()?.first()?))).collect();
         ports.sort_by_key(|(port, _)| (port.as_str() != "5000/tcp", port.as_str()));
         let (_, binding) = ports.first()?;
-        let port: u16 = binding.host_port.as_ref()?.parse().ok().filter(|port| *port != 0)?;
-        let ip = binding.host_ip.as_deref().filter(|ip| !matches!(*ip, "" | "0.0.0.0" | "::"));
+        let port: u16 = binding["HostPort"].as_str()?.parse().ok().filter(|port| *port != 0)?;
+        let ip = binding["HostIp"].as_str().filter(|ip| !matches!(*ip, "" | "0.0.0.0" | "::"));
         format!("{}:{port}", ip.unwrap_or("127.0.0.1")).parse().ok()
     }
 }

@@ -110,7 +110,8 @@ impl Engine {
                 Services::Listed => match self.ask("/services").await {
                     Ok(listed) => return Ok((of_services(listed), Services::Listed)),
                     Err(error) if is_late => {
-                        return Err(error.context(format!("list the Swarm services of {}", self.shown)));
+                        return Err(error)
+                            .with_context(|| format!("list the Swarm services of {}", self.shown));
                     }
                     Err(_) => {}
                 },

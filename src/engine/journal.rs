@@ -4,15 +4,15 @@
 //! The lock is made first and removed last, when the registry runs again. None of them is ever removed with its
 //! volumes: those are the registry's.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
-use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::container::State;
+use super::inspected::Inspected;
 use super::owner::{Owner, host_name};
 use super::window::Manner;
 use super::{Engine, RegistryContainer, status};
@@ -81,15 +81,15 @@ impl Journal {
 }
 
 /// The labels of a container that belongs to a maintenance of this process.
-pub(super) fn labels(role: Role, registry: &RegistryContainer, manner: Manner) -> HashMap<String, String> {
+pub(super) fn labels(role: Role, registry: &RegistryContainer, manner: Manner) -> BTreeMap<String, String> {
     let mut labels = owned(role, &registry.id);
     labels.insert(WAS_RUNNING.to_owned(), (registry.state == State::Running).to_string());
     labels.insert(MODE.to_owned(), manner.name().to_owned());
     labels
 }
 
-pub(super) fn owned(role: Role, registry: &str) -> HashMap<String, String> {
-    let mut labels = HashMap::from([
+pub(super) fn owned(role: Role, registry: &str) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([
         (ROLE.to_owned(), role.label().to_owned()),
         (REGISTRY.to_owned(), registry.to_owned()),
     ]);
@@ -100,17 +100,16 @@ pub(super) fn owned(role: Role, registry: &str) -> HashMap<String, String> {
 
 impl Engine {
     /// Creates a one-off container; `false` if the name is taken.
-    pub(super) async fn create_one_off(&self, name: &str, body: ContainerCreateBody) -> Result<bool> {
-        let owner = body.labels.as_ref().and_then(|labels| labels.get(OWNER)).cloned();
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
+    pub(super) async fn create_one_off(&self, name: &str, body: &Value) -> Result<bool> {
+        let owner = body["Labels"][OWNER].as_str();
         let doing = || format!("create the container `{name}`");
-        match self.docker.create_container(Some(options), body).await {
+        match self.create_container(Some(name), body).await {
             Ok(_) => Ok(true),
             Err(error) if status(&error) == Some(409) => Ok(false),
             Err(error) if status(&error).is_some() => Err(error).with_context(doing),
             // The answer was lost, perhaps after the effect.
             Err(error) => match self.inspect(name).await {
-                Ok(Some(found)) if owner.is_some() && label(&found, OWNER) == owner.as_deref() => Ok(true),
+                Ok(Some(found)) if owner.is_some() && label(&found, OWNER) == owner => Ok(true),
                 _ => Err(error).with_context(doing),
             },
         }
@@ -118,22 +117,20 @@ impl Engine {
 
     /// The name by which somebody says that it is putting a registry right; `false` if it is taken.
     pub(super) async fn create_recovery(&self, registry: &str, image: &str) -> Result<bool> {
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(vec!["true".to_owned()]),
-            labels: Some(owned(Role::Recovery, registry)),
-            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),
-            ..Default::default()
-        };
-        self.create_one_off(&Journal::of(registry).recovery, body).await
+        let body = json!({
+            "Image": image,
+            "Cmd": ["true"],
+            "Labels": owned(Role::Recovery, registry),
+            "HostConfig": { "NetworkMode": "none" },
+        });
+        self.create_one_off(&Journal::of(registry).recovery, &body).await
     }
 
     /// Ok: it does not exist any more.
     pub(super) async fn remove_one_off(&self, name: &str) -> Result<()> {
         const TRIES: u32 = 20;
-        let options = RemoveContainerOptions { force: true, v: false, ..Default::default() };
         for _ in 1..TRIES {
-            match self.docker.remove_container(name, Some(options.clone())).await {
+            match self.remove_container(name, false).await {
                 Ok(()) => return Ok(()),
                 Err(error) if status(&error) == Some(404) => return Ok(()),
                 // Somebody else is removing it: when that is done it is gone.
@@ -174,10 +171,10 @@ pub(super) fn busy(
     ))
 }
 
-pub(super) fn owner_of(found: &ContainerInspectResponse) -> Option<String> {
+pub(super) fn owner_of(found: &Inspected) -> Option<String> {
     Owner::describe(label(found, OWNER)?, label(found, HOST))
 }
 
-pub(super) fn label<'a>(found: &'a ContainerInspectResponse, name: &str) -> Option<&'a str> {
+pub(super) fn label<'a>(found: &'a Inspected, name: &str) -> Option<&'a str> {
     found.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
 }

@@ -1,14 +1,14 @@
 //! Stopping and starting the registry's container for certain. A request's answer may be lost on its way, so what
 //! counts is what inspecting the container says afterwards.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bollard::query_parameters::{EventsOptions, StartContainerOptions, StopContainerOptions};
-use futures_util::StreamExt;
+use hyper::Method;
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::request::{encoded, request};
 use super::{Engine, status};
 use crate::error::{Failure, Kind};
 
@@ -23,10 +23,10 @@ impl Engine {
         const TRIES: u32 = 3;
         let (grace_and_margin, margin) = (self.pace.of(GRACE + MARGIN), self.pace.of(MARGIN));
         let docker = self.docker.clone().with_timeout(grace_and_margin);
-        let seconds = i32::try_from(GRACE.as_secs()).ok();
-        let options = StopContainerOptions { t: seconds, ..Default::default() };
+        let path = format!("/containers/{container}/stop?t={}", GRACE.as_secs());
+        let stop = || request(&docker, Method::POST, &path, None);
         let mut asked = Instant::now();
-        let mut answer = docker.stop_container(container, Some(options.clone())).await;
+        let mut answer = stop().await;
         for _ in 1..TRIES {
             // Asking twice stops once; only a broken connection is worth it.
             if !matches!(&answer, Err(error) if status(error).is_none()) {
@@ -34,7 +34,7 @@ impl Engine {
             }
             self.pace.pause(Duration::from_millis(500)).await;
             asked = Instant::now();
-            answer = docker.stop_container(container, Some(options.clone())).await;
+            answer = stop().await;
         }
         // Without an answer the engine may be stopping it still.
         let patience = match &answer {
@@ -99,7 +99,7 @@ impl Engine {
     }
 
     pub(super) async fn start(&self, container: &str) -> Result<()> {
-        let answer = self.docker.start_container(container, None::<StartContainerOptions>).await;
+        let answer = self.start_container(container).await;
         let found = self.inspect(container).await?.context("the container is gone")?;
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) && state.restarting != Some(true) {
@@ -117,14 +117,14 @@ impl Engine {
             return Ok(false);
         }
         let started: Timestamp = state.started_at.context("it was never started")?.parse()?;
-        let filter = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
-        let options = EventsOptions {
-            since: Some(for_events(started)),
-            until: Some(for_events(self.engine_time().await?)),
-            filters: Some(HashMap::from([filter("container", container), filter("event", "kill")])),
-        };
-        let mut signals = Box::pin(self.docker.events(Some(options)));
-        Ok(signals.next().await.transpose()?.is_some())
+        let filters = json!({ "container": [container], "event": ["kill"] });
+        let path = format!(
+            "/events?since={}&until={}&filters={}",
+            for_events(started),
+            for_events(self.engine_time().await?),
+            encoded(&filters.to_string())
+        );
+        Ok(!self.get(&path).await?.is_empty())
     }
 
     /// The clock by which the engine dates its containers.

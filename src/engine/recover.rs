@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bollard::models::HostConfig;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::ask::{ContainerSummary, SummaryState};
 use super::find::{label_of, name_of};
@@ -284,7 +284,7 @@ impl Engine {
                 name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
                 is_running: found.state.and_then(|state| state.running) == Some(true),
                 is_busy: found.exec_ids.is_some_and(|running| !running.is_empty()),
-                ports: published_ports(found.host_config),
+                ports: published_ports(&found.host_config),
             });
         }
         Ok(leftovers)
@@ -381,13 +381,11 @@ impl Leftover {
     }
 }
 
-fn published_ports(host: Option<HostConfig>) -> Vec<u16> {
-    let bindings = host.and_then(|host| host.port_bindings).unwrap_or_default();
+fn published_ports(host: &Value) -> Vec<u16> {
+    let bindings = host["PortBindings"].as_object().into_iter().flatten();
     let ports = bindings
-        .into_values()
-        .flatten()
-        .flatten()
-        .map(|binding| binding.host_port.and_then(|port| port.parse().ok()).filter(|&port| port != 0));
+        .flat_map(|(_, at)| at.as_array().into_iter().flatten())
+        .map(|binding| binding["HostPort"].as_str()?.parse().ok().filter(|&port| port != 0));
     // One of the engine's choice may be any.
     ports.collect::<Option<Vec<u16>>>().unwrap_or_default()
 }

@@ -1,16 +1,11 @@
 //! What stands in for the registry while it is collected in read-only mode: a container of the same image on the same
 //! volumes, networks and ports, that is told to refuse pushes and is shown to do so.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, MountType,
-    NetworkConnectRequest, NetworkSettings, NetworkingConfig, PortBinding, PortMap, RestartPolicy,
-    RestartPolicyNameEnum,
-};
+use serde_json::{Map, Value, json};
 
 use super::journal::{Role, labels};
 use super::window::{Manner, interrupted};
@@ -28,11 +23,11 @@ const OTHERWISE: &str = "`--gc-mode offline` needs no stand-in: the registry doe
 /// How the engine runs the registry's container: what another one needs to be met in its place.
 #[derive(Clone, Default)]
 pub(super) struct Setting {
-    pub(super) entrypoint: Option<Vec<String>>,
-    pub(super) command: Option<Vec<String>>,
-    pub(super) exposed_ports: Option<Vec<String>>,
-    pub(super) host: HostConfig,
-    pub(super) network: NetworkSettings,
+    pub(super) entrypoint: Value,
+    pub(super) command: Value,
+    pub(super) exposed_ports: Value,
+    pub(super) host: Value,
+    pub(super) network: Value,
 }
 
 /// Options of logging drivers hold tokens.
@@ -46,13 +41,11 @@ impl Engine {
     /// Creates it, connected to every network, and does not start it; `false` if the name is taken.
     pub(super) async fn create_stand_in(&self, name: &str, registry: &RegistryContainer) -> Result<bool> {
         let (first, others) = endpoints(registry);
-        if !self.create_one_off(name, body(registry, first)).await? {
+        if !self.create_one_off(name, &body(registry, first)).await? {
             return Ok(false);
         }
         for (network, endpoint) in others {
-            let request =
-                NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint) };
-            let connected = self.docker.connect_network(&network, request).await;
+            let connected = self.connect_network(&network, name, endpoint).await;
             connected
                 .with_context(|| format!("connect the container `{name}` to the network `{network}`"))?;
         }
@@ -109,72 +102,67 @@ impl Engine {
     }
 }
 
-fn body(registry: &RegistryContainer, endpoint: Option<(String, EndpointSettings)>) -> ContainerCreateBody {
+fn body(registry: &RegistryContainer, endpoint: Option<Endpoint>) -> Value {
     let setting = &registry.setting;
-    let environment = registry.environment.as_engine_writes_it().iter();
-    let mut environment: Vec<String> =
-        environment.filter(|pair| !pair.starts_with(OF_READ_ONLY)).cloned().collect();
-    environment.push(READ_ONLY.to_owned());
-    let is_in_memory = |mount: &bollard::models::Mount| mount.typ == Some(MountType::TMPFS);
-    let host_config = HostConfig {
-        // Its volumes, the nameless ones as well, and the folders of the host.
-        volumes_from: Some(vec![registry.id.clone()]),
-        binds: None,
-        mounts: setting.host.mounts.clone().map(|mounts| mounts.into_iter().filter(is_in_memory).collect()),
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..Default::default() }),
-        auto_remove: Some(false),
-        container_id_file: None,
-        publish_all_ports: Some(false),
-        port_bindings: Some(port_bindings(setting)),
-        links: setting.host.links.as_ref().map(|links| links.iter().map(|link| as_typed(link)).collect()),
-        ..setting.host.clone()
-    };
-    ContainerCreateBody {
-        image: Some(registry.image.clone()),
-        entrypoint: setting.entrypoint.clone(),
-        cmd: setting.command.clone(),
-        env: Some(environment),
-        user: Some(registry.user.clone()),
-        working_dir: Some(registry.working_dir.clone()),
-        exposed_ports: setting.exposed_ports.clone(),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(labels(Role::StandIn, registry, Manner::ReadOnly)),
-        host_config: Some(host_config),
-        networking_config: endpoint
-            .map(|endpoint| NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),
-        ..Default::default()
+    let environment = registry.environment.as_engine_writes_it().iter().map(String::as_str);
+    let environment = environment.filter(|pair| !pair.starts_with(OF_READ_ONLY)).chain([READ_ONLY]);
+    let mut host = setting.host.clone();
+    // Its volumes, the nameless ones as well, and the folders of the host.
+    host["VolumesFrom"] = json!([registry.id]);
+    host["Binds"] = Value::Null;
+    if let Some(mounts) = host["Mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["Type"] == "tmpfs");
     }
+    host["RestartPolicy"] = json!({ "Name": "no" });
+    host["AutoRemove"] = json!(false);
+    host["ContainerIDFile"] = Value::Null;
+    host["PublishAllPorts"] = json!(false);
+    host["PortBindings"] = port_bindings(setting).into();
+    for link in host["Links"].as_array_mut().into_iter().flatten() {
+        *link = link.as_str().map(as_typed).into();
+    }
+    json!({
+        "Image": registry.image,
+        "Entrypoint": setting.entrypoint,
+        "Cmd": setting.command,
+        "Env": environment.collect::<Vec<_>>(),
+        "User": registry.user,
+        "WorkingDir": registry.working_dir,
+        "ExposedPorts": setting.exposed_ports,
+        "Healthcheck": { "Test": ["NONE"] },
+        "Labels": labels(Role::StandIn, registry, Manner::ReadOnly),
+        "HostConfig": host,
+        "NetworkingConfig": { "EndpointsConfig": Map::from_iter(endpoint) },
+    })
 }
 
 /// Where the registry is published now. A port of the engine's choice is another one after each start.
-fn port_bindings(setting: &Setting) -> PortMap {
-    let wanted = setting.host.port_bindings.clone().unwrap_or_default();
-    let is_chosen_by_engine = |port: &str| {
-        let bindings = wanted.get(port).and_then(Option::as_ref);
-        bindings.is_none_or(|bindings| {
-            let is_one = |binding: &PortBinding| {
-                binding.host_port.as_ref().is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
-            };
-            bindings.is_empty() || !bindings.iter().all(is_one)
-        })
+fn port_bindings(setting: &Setting) -> Map<String, Value> {
+    let is_one = |binding: &Value| {
+        binding["HostPort"].as_str().is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
     };
-    let now = setting.network.ports.clone().unwrap_or_default();
-    let mut bindings = wanted.clone();
-    bindings.retain(|port, _| !is_chosen_by_engine(port));
-    for (port, published) in now {
-        let published = published.unwrap_or_default();
-        if is_chosen_by_engine(&port) && !published.is_empty() {
-            bindings.insert(port, Some(on_all_addresses_once(published)));
+    let is_chosen_by_engine = |bindings: &Value| {
+        bindings.as_array().is_none_or(|bindings| bindings.is_empty() || !bindings.iter().all(is_one))
+    };
+    let mut bindings = setting.host["PortBindings"].as_object().cloned().unwrap_or_default();
+    bindings.retain(|_, bindings| !is_chosen_by_engine(bindings));
+    for (port, published) in setting.network["Ports"].as_object().into_iter().flatten() {
+        let published = published.as_array().map(Vec::as_slice).unwrap_or_default();
+        if !bindings.contains_key(port) && !published.is_empty() {
+            bindings.insert(port.clone(), on_all_addresses_once(published).into());
         }
     }
     bindings
 }
 
 /// The engine shows a binding to every address as two, of IPv4 and of IPv6, which it may have none of.
-fn on_all_addresses_once(published: Vec<PortBinding>) -> Vec<PortBinding> {
-    let mut bindings: Vec<PortBinding> = Vec::new();
-    for mut binding in published {
-        binding.host_ip = binding.host_ip.filter(|ip| !matches!(ip.as_str(), "" | "0.0.0.0" | "::"));
+fn on_all_addresses_once(published: &[Value]) -> Vec<Value> {
+    let mut bindings = Vec::new();
+    for binding in published {
+        let mut binding = binding.clone();
+        if matches!(binding["HostIp"].as_str(), Some("0.0.0.0" | "::")) {
+            binding["HostIp"] = json!("");
+        }
         if !bindings.contains(&binding) {
             bindings.push(binding);
         }
@@ -182,55 +170,48 @@ fn on_all_addresses_once(published: Vec<PortBinding>) -> Vec<PortBinding> {
     bindings
 }
 
-/// `/redis:/registry/cache` as `redis:cache`.
-fn as_typed(link: &str) -> String {
+/// The engine tells `--link redis:cache` as `/redis:/registry/cache`.
+pub(super) fn as_typed(link: &str) -> String {
     let Some((target, alias)) = link.split_once(':') else { return link.to_owned() };
     format!("{}:{}", target.trim_start_matches('/'), alias.rsplit('/').next().unwrap_or(alias))
 }
 
-type Endpoint = (String, EndpointSettings);
+/// The network's name and what is to hold there.
+pub(super) type Endpoint = (String, Value);
 
 /// The network the container is created with, and those it is connected to afterwards: older engines take one only.
 fn endpoints(registry: &RegistryContainer) -> (Option<Endpoint>, Vec<Endpoint>) {
-    let networks = registry.setting.network.networks.clone().unwrap_or_default();
-    let mut endpoints: Vec<Endpoint> = networks
+    let networks = registry.setting.network["Networks"].as_object();
+    let mut networks: Vec<(&String, &Value)> = networks
         .into_iter()
+        .flatten()
         .filter(|(network, _)| !matches!(network.as_str(), "host" | "none"))
-        .map(|(network, endpoint)| {
-            let endpoint = endpoint_of(registry, &network, endpoint);
-            (network, endpoint)
-        })
         .collect();
-    endpoints.sort_by(|(one, _), (other, _)| one.cmp(other));
+    networks.sort_unstable_by_key(|(network, _)| *network);
     let mode = match registry.network_mode.as_str() {
         "default" => "bridge",
         mode => mode,
     };
-    let first = endpoints
-        .iter()
-        .position(|(network, endpoint)| network == mode || endpoint.network_id.as_deref() == Some(mode));
-    let first = first.map(|first| endpoints.remove(first));
-    let without_id =
-        |(network, endpoint): Endpoint| (network, EndpointSettings { network_id: None, ..endpoint });
-    (first.map(without_id), endpoints.into_iter().map(without_id).collect())
+    let first = networks.iter().position(|(network, found)| *network == mode || found["NetworkID"] == mode);
+    let first = first.map(|first| networks.remove(first));
+    let endpoint =
+        |(network, found): (&String, &Value)| (network.clone(), endpoint_of(registry, network, found));
+    (first.map(endpoint), networks.into_iter().map(endpoint).collect())
 }
 
 /// What was asked for, not what the engine made of it. Others find the registry by its name as well.
-fn endpoint_of(registry: &RegistryContainer, network: &str, found: EndpointSettings) -> EndpointSettings {
-    let has_names = network != "bridge";
-    let mut aliases = found.aliases.unwrap_or_default();
-    if !aliases.contains(&registry.name) {
-        aliases.push(registry.name.clone());
+fn endpoint_of(registry: &RegistryContainer, network: &str, found: &Value) -> Value {
+    let name = json!(registry.name);
+    let mut aliases = found["Aliases"].as_array().cloned().unwrap_or_default();
+    if !aliases.contains(&name) {
+        aliases.push(name);
     }
-    let is_fixed = |ipam: &EndpointIpamConfig| *ipam != EndpointIpamConfig::default();
-    EndpointSettings {
-        aliases: has_names.then_some(aliases),
-        ipam_config: found.ipam_config.filter(is_fixed),
-        links: found.links,
-        driver_opts: found.driver_opts,
-        network_id: found.network_id,
-        ..Default::default()
-    }
+    json!({
+        "Aliases": (network != "bridge").then_some(aliases),
+        "IPAMConfig": Some(&found["IPAMConfig"]).filter(|ipam| **ipam != json!({})),
+        "Links": found["Links"],
+        "DriverOpts": found["DriverOpts"],
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Whose run is dead, and what it had done.
 
-use std::collections::HashMap;
-
-use bollard::models::PortBinding;
+use serde_json::json;
 
 use super::*;
 use SummaryState::{Created, Exited, Running};
@@ -42,10 +40,9 @@ fn judge(leftover: &Leftover, seconds_later: i64) -> Verdict {
 #[test]
 fn a_registry_at_another_port_is_not_the_one_that_does_not_answer() {
     let at = |ports: &[&str]| {
-        let binding = |port: &&str| PortBinding { host_port: Some((*port).to_owned()), host_ip: None };
-        let bindings = HashMap::from([("5000/tcp".to_owned(), Some(ports.iter().map(binding).collect()))]);
-        let host = HostConfig { port_bindings: Some(bindings), ..HostConfig::default() };
-        Busy { refusal: Failure::refused("busy"), ports: published_ports(Some(host)) }
+        let bindings: Vec<Value> = ports.iter().map(|port| json!({ "HostPort": port })).collect();
+        let host = json!({ "PortBindings": { "5000/tcp": bindings } });
+        Busy { refusal: Failure::refused("busy"), ports: published_ports(&host) }
     };
     assert!(at(&["5000"]).may_be_at(Some(5000)));
     assert!(!at(&["5000"]).may_be_at(Some(5001)));

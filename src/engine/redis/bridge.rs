@@ -3,27 +3,24 @@
 //! The engine removes the container when `nc` ends, and `nc` ends when nobody is attached: nothing is left of it, even
 //! if this process is killed, unless that is before `nc` is started; then the next run removes it. Nothing secret is in its command line, its environment or its log.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, NetworkConnectRequest, NetworkingConfig,
-};
-use bollard::query_parameters::{
-    AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
-};
+use bollard::query_parameters::AttachContainerOptions;
 use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::protocol::{Reply, encode};
 use super::server::Server;
+use crate::engine::inspected::Inspected;
 use crate::engine::journal::OWNER;
 use crate::engine::owner::Owner;
+use crate::engine::stand_in::{Endpoint, as_typed};
 use crate::engine::{Engine, status};
 use crate::model::printable;
 
@@ -43,8 +40,8 @@ impl Bridge {
     pub(super) async fn create(engine: &Engine, registry: &str, server: &Server) -> Result<Self> {
         let found = engine.inspect(registry).await?.context("the registry's container is gone")?;
         let (body, further_networks) = body(found, server);
-        let made = engine.docker.create_container(None::<CreateContainerOptions>, body).await;
-        let container = made.context("create a container beside the registry")?.id;
+        let container = engine.create_container(None, &body).await;
+        let container = container.context("create a container beside the registry")?;
         let bridge = Self {
             engine: engine.clone(),
             container,
@@ -53,11 +50,7 @@ impl Bridge {
             complaint: String::new(),
         };
         for (network, endpoint) in further_networks {
-            let request = NetworkConnectRequest {
-                container: bridge.container.clone(),
-                endpoint_config: Some(endpoint),
-            };
-            if let Err(error) = engine.docker.connect_network(&network, request).await {
+            if let Err(error) = engine.connect_network(&network, &bridge.container, endpoint).await {
                 bridge.remove().await;
                 return Err(error).with_context(|| format!("join the network `{network}`"));
             }
@@ -76,7 +69,7 @@ impl Bridge {
         };
         let streams = docker.attach_container(&self.container, Some(attach)).await;
         self.streams = Some(streams.context("attach to the container beside the registry")?);
-        docker.start_container(&self.container, None::<StartContainerOptions>).await.map_err(|error| {
+        self.engine.start_container(&self.container).await.map_err(|error| {
             let is_missing = matches!(&error, Error::DockerResponseServerError { message, .. }
                 if message.contains("executable file not found") || message.contains("no such file"));
             if is_missing {
@@ -135,138 +128,99 @@ impl Bridge {
 }
 
 pub(super) async fn remove(engine: &Engine, container: &str) {
-    let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-    let removed = engine.docker.remove_container(container, Some(options.clone())).await;
+    let removed = engine.remove_container(container, true).await;
     if matches!(&removed, Err(error) if status(error).is_none()) {
-        let _ = engine.docker.remove_container(container, Some(options)).await;
+        let _ = engine.remove_container(container, true).await;
     }
 }
 
-fn labels(registry: String) -> HashMap<String, String> {
-    let mut labels = HashMap::from([(BRIDGE.to_owned(), registry)]);
+fn labels(registry: String) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([(BRIDGE.to_owned(), registry)]);
     labels.extend(Owner::this_process().map(|owner| (OWNER.to_owned(), owner.label())));
     labels
 }
 
 /// The container, and the networks it has to be connected to beyond the one it is made on.
-fn body(
-    registry: ContainerInspectResponse,
-    server: &Server,
-) -> (ContainerCreateBody, Vec<(String, EndpointSettings)>) {
+fn body(registry: Inspected, server: &Server) -> (Value, Vec<Endpoint>) {
     let config = registry.config.unwrap_or_default();
-    let host = registry.host_config.unwrap_or_default();
-    let mut networks: Vec<(String, EndpointSettings)> = registry
-        .network_settings
-        .and_then(|settings| settings.networks)
-        .unwrap_or_default()
-        .into_iter()
-        // Not its addresses, nor its aliases: those are the registry's.
-        .map(|(name, endpoint)| (name, EndpointSettings { links: endpoint.links, ..Default::default() }))
-        .collect();
-    networks.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let mode = host.network_mode.unwrap_or_default();
-    let is_network = !(matches!(mode.as_str(), "host" | "none") || mode.starts_with("container:"));
-    if !is_network {
-        networks.clear();
-    }
-    let mut networks = networks.into_iter();
-    let (network, endpoint) = match networks.next() {
-        Some((name, endpoint)) => (name.clone(), HashMap::from([(name, endpoint)])),
-        None => (mode, HashMap::new()),
-    };
-    let host_config = HostConfig {
-        network_mode: Some(network),
-        extra_hosts: host.extra_hosts,
-        links: host.links.map(|links| links.iter().map(|link| as_written(link)).collect()),
-        dns: host.dns,
-        dns_options: host.dns_options,
-        dns_search: host.dns_search,
-        security_opt: host.security_opt,
-        userns_mode: host.userns_mode,
-        group_add: host.group_add,
-        auto_remove: Some(true),
-        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        ..Default::default()
-    };
-    let body = ContainerCreateBody {
-        image: registry.image,
-        user: config.user,
-        entrypoint: Some(vec!["nc".to_owned()]),
-        cmd: Some(vec![server.host.clone(), server.port.to_string()]),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        open_stdin: Some(true),
-        stdin_once: Some(true),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
+    let host = registry.host_config;
+    let mode = host["NetworkMode"].as_str().unwrap_or_default();
+    let is_network = !(matches!(mode, "host" | "none") || mode.starts_with("container:"));
+    let networks = registry.network_settings["Networks"].as_object().filter(|_| is_network);
+    let mut networks: Vec<(&String, &Value)> = networks.into_iter().flatten().collect();
+    networks.sort_unstable_by_key(|(network, _)| *network);
+    // Not its addresses, nor its aliases: those are the registry's.
+    let mut networks =
+        networks.into_iter().map(|(name, found)| (name.clone(), json!({ "Links": found["Links"] })));
+    let first = networks.next();
+    let links = host["Links"].as_array().into_iter().flatten();
+    let links: Vec<String> = links.filter_map(Value::as_str).map(as_typed).collect();
+    let body = json!({
+        "Image": registry.image,
+        "User": config.user,
+        "Entrypoint": ["nc"],
+        "Cmd": [server.host, server.port.to_string()],
+        "AttachStdin": true,
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "OpenStdin": true,
+        "StdinOnce": true,
+        "Healthcheck": { "Test": ["NONE"] },
         // Not one of the journal's: it holds nothing that has to be put back.
-        labels: Some(labels(registry.id.unwrap_or_default())),
-        networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoint) }),
-        host_config: Some(host_config),
-        ..Default::default()
-    };
+        "Labels": labels(registry.id.unwrap_or_default()),
+        "HostConfig": {
+            "NetworkMode": first.as_ref().map_or(mode, |(network, _)| network),
+            "ExtraHosts": host["ExtraHosts"],
+            "Links": links,
+            "Dns": host["Dns"],
+            "DnsOptions": host["DnsOptions"],
+            "DnsSearch": host["DnsSearch"],
+            "SecurityOpt": host["SecurityOpt"],
+            "UsernsMode": host["UsernsMode"],
+            "GroupAdd": host["GroupAdd"],
+            "AutoRemove": true,
+            "LogConfig": { "Type": "none" },
+        },
+        "NetworkingConfig": { "EndpointsConfig": Map::from_iter(first) },
+    });
     (body, networks.collect())
-}
-
-/// The engine tells `--link redis:cache` as `/redis:/registry/cache`.
-fn as_written(link: &str) -> String {
-    match link.split_once(':') {
-        Some((container, alias)) => {
-            let alias = alias.rsplit('/').next().unwrap_or(alias);
-            format!("{}:{alias}", container.trim_start_matches('/'))
-        }
-        None => link.to_owned(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::NetworkSettings;
-    use serde_json::json;
-
     use super::*;
 
     fn server() -> Server {
         Server::parse(Some(&json!({ "addr": "cache:6379", "password": "geheim" }))).unwrap()
     }
 
-    fn beside(mode: &str, networks: &[&str]) -> (HostConfig, Vec<String>) {
-        let endpoint = || EndpointSettings {
-            aliases: Some(vec!["registry".to_owned()]),
-            ip_address: Some("10.0.0.2".to_owned()),
-            links: Some(vec!["redis:cache".to_owned()]),
-            ..Default::default()
-        };
-        let networks = networks.iter().map(|&name| (name.to_owned(), endpoint())).collect();
-        let registry = ContainerInspectResponse {
-            host_config: Some(HostConfig {
-                network_mode: Some(mode.to_owned()),
-                links: Some(vec!["/redis:/registry/cache".to_owned()]),
-                ..Default::default()
-            }),
-            network_settings: Some(NetworkSettings { networks: Some(networks), ..Default::default() }),
+    fn beside(mode: &str, networks: &[&str]) -> (Value, Vec<String>) {
+        let endpoint = json!({ "Aliases": ["registry"], "IPAddress": "10.0.0.2", "Links": ["redis:cache"] });
+        let networks: Value = networks.iter().map(|&name| (name.to_owned(), endpoint.clone())).collect();
+        let registry = Inspected {
+            host_config: json!({ "NetworkMode": mode, "Links": ["/redis:/registry/cache"] }),
+            network_settings: json!({ "Networks": networks }),
             ..Default::default()
         };
         let (body, further) = body(registry, &server());
-        assert!(!format!("{body:?}").contains("geheim"));
+        assert!(!body.to_string().contains("geheim"));
         for (_, endpoint) in &further {
-            assert_eq!((&endpoint.aliases, &endpoint.ip_address), (&None, &None), "they are the registry's");
-            assert_eq!(endpoint.links.as_deref(), Some(["redis:cache".to_owned()].as_slice()));
+            assert_eq!(endpoint, &json!({ "Links": ["redis:cache"] }), "the rest is the registry's");
         }
-        (body.host_config.unwrap(), further.into_iter().map(|(name, _)| name).collect())
+        (body["HostConfig"].clone(), further.into_iter().map(|(name, _)| name).collect())
     }
 
     #[test]
     fn it_is_where_the_registry_is() {
         let (host, further) = beside("default", &["bridge"]);
-        assert_eq!((host.network_mode.as_deref(), further.len()), (Some("bridge"), 0));
-        assert_eq!(host.links, Some(vec!["redis:cache".to_owned()]));
+        assert_eq!((&host["NetworkMode"], further.len()), (&json!("bridge"), 0));
+        assert_eq!(host["Links"], json!(["redis:cache"]));
         let (host, further) = beside("front", &["front", "back", "other"]);
-        assert_eq!(host.network_mode.as_deref(), Some("back"));
+        assert_eq!(host["NetworkMode"], "back");
         assert_eq!(further, ["front", "other"]);
         for mode in ["host", "container:0123", "none"] {
             let (host, further) = beside(mode, &["host"]);
-            assert_eq!((host.network_mode.as_deref(), further.len()), (Some(mode), 0));
+            assert_eq!((&host["NetworkMode"], further.len()), (&json!(mode), 0));
         }
     }
 }

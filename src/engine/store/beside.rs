@@ -2,8 +2,7 @@
 //! for the commands that read the store.
 
 use anyhow::{Result, bail};
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
-use bollard::query_parameters::StartContainerOptions;
+use serde_json::{Value, json};
 
 use super::Tools;
 use crate::engine::ask::{ContainerSummary, SummaryState};
@@ -19,10 +18,10 @@ impl Engine {
     pub(super) async fn open_beside(&self, registry: &RegistryContainer) -> Result<Tools> {
         let short = registry.id.get(..12).unwrap_or(&registry.id);
         let name = format!("registry-prune-{short}-reader-{}", std::process::id());
-        if !self.create_one_off(&name, body(registry)).await? {
+        if !self.create_one_off(&name, &body(registry)).await? {
             bail!("the container `{name}` is in the way: `docker rm -f {name}` removes it");
         }
-        match self.docker.start_container(&name, None::<StartContainerOptions>).await {
+        match self.start_container(&name).await {
             Ok(()) => Ok(Tools::Beside(name)),
             Err(error) => {
                 self.remove_one_off(&name).await?;
@@ -49,26 +48,23 @@ fn is_abandoned(reader: &ContainerSummary) -> bool {
     }
 }
 
-fn body(registry: &RegistryContainer) -> ContainerCreateBody {
+fn body(registry: &RegistryContainer) -> Value {
     let host = &registry.setting.host;
-    let host_config = HostConfig {
-        volumes_from: Some(vec![format!("{}:ro", registry.id)]),
-        network_mode: Some("none".to_owned()),
-        auto_remove: Some(false),
-        security_opt: host.security_opt.clone(),
-        userns_mode: host.userns_mode.clone().filter(|mode| !mode.is_empty()),
-        group_add: host.group_add.clone(),
-        ..Default::default()
-    };
-    let [program, time] = WAITS.map(ToOwned::to_owned);
-    ContainerCreateBody {
-        image: Some(registry.image.clone()),
-        entrypoint: Some(vec![program]),
-        cmd: Some(vec![time]),
-        user: Some(registry.user.clone()),
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        labels: Some(owned(Role::Reader, &registry.id)),
-        host_config: Some(host_config),
-        ..Default::default()
-    }
+    let [program, time] = WAITS;
+    json!({
+        "Image": registry.image,
+        "Entrypoint": [program],
+        "Cmd": [time],
+        "User": registry.user,
+        "Healthcheck": { "Test": ["NONE"] },
+        "Labels": owned(Role::Reader, &registry.id),
+        "HostConfig": {
+            "VolumesFrom": [format!("{}:ro", registry.id)],
+            "NetworkMode": "none",
+            "AutoRemove": false,
+            "SecurityOpt": host["SecurityOpt"],
+            "UsernsMode": host["UsernsMode"],
+            "GroupAdd": host["GroupAdd"],
+        },
+    })
 }
