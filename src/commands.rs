@@ -14,6 +14,7 @@ mod verify;
 use std::collections::BTreeSet;
 
 use crate::cli::Command;
+use crate::model::Ordered;
 use crate::plan::Request;
 use crate::policy::file;
 use crate::reference::Pattern;
@@ -52,7 +53,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> anyhow::Result<u
         Command::Rm(rm) => {
             let hosts = rm.references.iter().filter_map(|reference| reference.registry.clone()).collect();
             let named: BTreeSet<_> =
-                rm.references.iter().map(|reference| reference.repository.clone()).collect();
+                rm.references.iter().map(|reference| reference.repository.clone()).into_set();
             Change {
                 name: "rm",
                 explain: Vec::new(),

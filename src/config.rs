@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::cli::Globals;
 use crate::credentials::Secret;
 use crate::error::Failure;
+use crate::model::Ordered;
 use crate::pace::Pace;
 
 pub(crate) mod docker_file;
@@ -55,7 +56,7 @@ impl Environment {
     )]
     pub(crate) fn read() -> Self {
         Self {
-            variables: std::env::vars_os().collect(),
+            variables: std::env::vars_os().into_map(),
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
             state_home: dirs::state_dir().or_else(dirs::data_local_dir),
             own_program: std::env::current_exe().ok(),

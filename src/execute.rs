@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::cancel::Cancel;
 use crate::confirm::Approved;
-use crate::model::{Digest, Holdings, Repository, Tag};
+use crate::model::{Digest, Holdings, Ordered, Repository, Tag};
 use crate::outcome::{Fate, Outcome, RepositoryOutcome};
 use crate::plan::placeholder::Placeholder;
 use crate::plan::{RepositoryPlan, Step};
@@ -212,7 +212,7 @@ impl Executor<'_> {
     /// Lists the tags once more. A tag that is there again was pushed meanwhile; a kept tag that is gone is an alarm.
     async fn look_after(&self, outcome: &mut RepositoryOutcome) {
         let listed: BTreeSet<Tag> = match self.registry.tags(self.repository()).await {
-            Ok(tags) => tags.into_iter().collect(),
+            Ok(tags) => tags.into_iter().into_set(),
             // The last tag is gone, and with it, on some servers, the repository.
             Err(error) if error.is_absent() => BTreeSet::new(),
             Err(error) => {

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Digest, Manifest, ManifestState, Repository, RepositoryView, Snapshot, StoreView, StoredRepository, Tag,
-    TagState,
+    Digest, Manifest, ManifestState, Ordered, Repository, RepositoryView, Snapshot, StoreView,
+    StoredRepository, Tag, TagState,
 };
 use crate::outcome::Problem;
 
@@ -70,7 +70,7 @@ pub(crate) fn tags_needing<'a>(
     digests: impl IntoIterator<Item = &'a Digest>,
 ) -> BTreeMap<&'a Digest, Vec<Tag>> {
     let mut needing: BTreeMap<&Digest, Vec<Tag>> =
-        digests.into_iter().map(|digest| (digest, Vec::new())).collect();
+        digests.into_iter().map(|digest| (digest, Vec::new())).into_map();
     if needing.is_empty() {
         return needing;
     }
@@ -104,7 +104,7 @@ impl<'a> Inspection<'a> {
     fn check(&self, findings: &mut Findings) {
         let faults: Vec<Fault> = self.lost_manifests().chain(self.broken_blobs()).collect();
         let needing = tags_needing(self.view, faults.iter().map(|(digest, _)| *digest));
-        let told: BTreeSet<Fault> = faults.into_iter().collect();
+        let told: BTreeSet<Fault> = faults.into_iter().into_set();
         for (digest, what) in told {
             let what = format!("`{}`: {what}", self.repository);
             let tags = needing.get(digest).cloned().unwrap_or_default();

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::age::Age;
 use crate::error::Failure;
 use crate::model::{
-    ByteSize, Digest, Holdings, MediaType, RegistryAddress, Repository, RepositoryState, RepositoryView,
-    Snapshot, StoreView, Tag, TagState,
+    ByteSize, Digest, Holdings, MediaType, Ordered, RegistryAddress, Repository, RepositoryState,
+    RepositoryView, Snapshot, StoreView, Tag, TagState,
 };
 use crate::policy::{MinAge, Policy, Verdict};
 
@@ -201,11 +201,11 @@ impl<'a> Going<'a> {
         let tags = repositories
             .iter()
             .flat_map(|plan| plan.removed_tags().map(|tag| (&plan.repository, &tag.tag)))
-            .collect();
+            .into_set();
         let manifests = repositories
             .iter()
             .flat_map(|plan| plan.manifests.iter().map(|removal| (&plan.repository, &removal.digest)))
-            .collect();
+            .into_set();
         Self { tags, manifests }
     }
 
@@ -247,7 +247,7 @@ fn plan_repository(
         ranks.push(untag(lone, snapshot, repository, now));
     }
     let tags = view.tags_by_digest();
-    let tags_at = |digest| tags.get(digest).into_iter().flatten().map(|&tag| tag.clone()).collect();
+    let tags_at = |digest| tags.get(digest).into_iter().flatten().map(|&tag| tag.clone()).into_set();
     let depth = doomed.values().map(|doom| doom.rank).max();
     for rank in 0..depth.map_or(0, |deepest| deepest + 1) {
         let steps = doomed.iter().filter(|(_, doom)| doom.rank == rank);

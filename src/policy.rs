@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use semver::Version;
 
 use crate::model::{
-    Created, Digest, ManifestKind, ManifestState, RegistryAddress, Repository, RepositoryView, Source, Tag,
-    TagState,
+    Created, Digest, ManifestKind, ManifestState, Ordered, RegistryAddress, Repository, RepositoryView,
+    Source, Tag, TagState,
 };
 use crate::protect::{Protected, Protection};
 use crate::reference::literal_repositories;
@@ -72,7 +72,7 @@ impl Policy {
     pub(crate) fn literal_repositories(&self) -> Option<BTreeSet<Repository>> {
         let sets: Option<Vec<_>> =
             self.rules.iter().map(|rule| literal_repositories(&rule.selection.patterns)).collect();
-        let names: BTreeSet<Repository> = sets?.into_iter().flatten().collect();
+        let names: BTreeSet<Repository> = sets?.into_iter().flatten().into_set();
         (!names.is_empty()).then_some(names)
     }
 
@@ -156,7 +156,7 @@ impl Policy {
         let verdicts = self.judge(registry, repository, view, now).into_iter();
         let undated =
             verdicts.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(Kept::UnknownAge { .. })));
-        undated.map(|(tag, _)| tag).collect()
+        undated.map(|(tag, _)| tag).into_set()
     }
 
     /// Why a tag that is given up stays nevertheless: it is too young, or may be. The time of the push counts; where

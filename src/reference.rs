@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::glob::Glob;
-use crate::model::{Digest, InvalidName, RegistryAddress, Repository, Tag, printable};
+use crate::model::{Digest, InvalidName, Ordered, RegistryAddress, Repository, Tag, printable};
 
 /// One thing in a registry, named exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,8 @@ impl Pattern {
 pub(crate) fn literal_repositories<'a>(
     patterns: impl IntoIterator<Item = &'a Pattern>,
 ) -> Option<BTreeSet<Repository>> {
-    let names: Option<BTreeSet<Repository>> = patterns.into_iter().map(Pattern::literal_repository).collect();
-    names.filter(|names| !names.is_empty())
+    let names: Option<Vec<Repository>> = patterns.into_iter().map(Pattern::literal_repository).collect();
+    names.filter(|names| !names.is_empty()).map(|names| names.into_iter().into_set())
 }
 
 impl FromStr for Reference {

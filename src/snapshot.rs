@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use crate::model::{
-    Digest, Manifest, ManifestState, Repository, RepositoryState, RepositoryView, Shared, Snapshot, Tag,
-    TagState,
+    Digest, Manifest, ManifestState, Ordered, Repository, RepositoryState, RepositoryView, Shared, Snapshot,
+    Tag, TagState,
 };
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
@@ -250,7 +250,7 @@ async fn read_children(reader: &Reader<'_>, repositories: &mut Repositories, ui:
                     .filter(|child| !view.manifests.contains_key(&child.digest))
                     .map(|child| (name.clone(), child.digest.clone()))
             })
-            .collect();
+            .into_set();
         if wanted.is_empty() {
             return;
         }

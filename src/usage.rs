@@ -10,7 +10,7 @@ use std::ops::{Add, AddAssign};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{ByteSize, Digest, Repository, Snapshot, StoredFile, Tag};
+use crate::model::{ByteSize, Digest, Ordered, Repository, Snapshot, StoredFile, Tag};
 
 mod dominators;
 mod garbage;
@@ -129,7 +129,7 @@ impl<'a> Usage<'a> {
         }
         let in_use = below[ROOT];
         let unique: Part = repositories.values().map(|repository| repository.space.unique).sum();
-        let live = order.into_iter().collect();
+        let live = order.into_iter().into_set();
         let garbage = garbage::find(snapshot, &mut graph, live, stale_before);
         Self {
             repositories,

@@ -8,8 +8,8 @@ use futures_util::stream::{self, StreamExt};
 use crate::engine::path_of;
 use crate::integrity::{self, Container, Findings, PUSH_AGAIN, tags_needing};
 use crate::model::{
-    ByteSize, Digest, Holdings, ManifestState, Repository, RepositoryState, RepositoryView, Snapshot, Tag,
-    TagState,
+    ByteSize, Digest, Holdings, ManifestState, Ordered, Repository, RepositoryState, RepositoryView,
+    Snapshot, Tag, TagState,
 };
 use crate::outcome::{Problem, Verified};
 use crate::registry::{self, Reference, Registry};
@@ -58,7 +58,7 @@ async fn ask_for_blobs(registry: &Registry, snapshot: &Snapshot, holdings: &Hold
     let broken = broken_blobs(registry, holdings, ui).await;
     Findings {
         problems: broken.iter().map(|broken| broken.problem(snapshot)).collect(),
-        broken: broken.iter().map(|broken| (broken.repository.clone(), broken.digest.clone())).collect(),
+        broken: broken.iter().map(|broken| (broken.repository.clone(), broken.digest.clone())).into_set(),
         notes: Vec::new(),
     }
 }
@@ -66,7 +66,7 @@ async fn ask_for_blobs(registry: &Registry, snapshot: &Snapshot, holdings: &Hold
 /// Reads the registry again and compares it with what was to be kept.
 pub(crate) async fn compare(registry: &Registry, kept: &Holdings, ui: &Ui) -> anyhow::Result<Verified> {
     let names: BTreeSet<Repository> =
-        kept.tags.iter().filter(|(_, tags)| !tags.is_empty()).map(|(name, _)| name.clone()).collect();
+        kept.tags.iter().filter(|(_, tags)| !tags.is_empty()).map(|(name, _)| name.clone()).into_set();
     let wanted = Wanted::within(Scope::Named(names));
     let now = snapshot::take(registry, &wanted, ui).await?;
     let mut problems = Vec::new();

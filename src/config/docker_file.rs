@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::credentials::Secret;
 use crate::error::Failure;
+use crate::model::Ordered;
 
 /// Our name in the `plugins` object.
 const PLUGIN: &str = "registry";
@@ -71,7 +72,7 @@ impl DockerConfig {
     /// The registries somebody logged in to or named a helper for, without Docker Hub.
     pub(crate) fn private_registries(&self) -> BTreeSet<&str> {
         let hosts = self.auths.keys().chain(self.cred_helpers.keys()).map(|key| host_of_key(key));
-        hosts.filter(|host| !host.is_empty() && !is_docker_hub(host)).collect()
+        hosts.filter(|host| !host.is_empty() && !is_docker_hub(host)).into_set()
     }
 
     fn check_plugin_settings(&self, path: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use crate::model::{Digest, Holdings, ManifestKind, Tag};
+use crate::model::{Digest, Holdings, ManifestKind, Ordered, Tag};
 use crate::plan::{RepositoryPlan, Why};
 use crate::policy::{Removed, Verdict};
 use crate::registry::{self, Reference, Registry};
@@ -94,13 +94,13 @@ pub(super) async fn again(
             at.entry(digest.clone()).or_default().insert(tag.clone());
         }
     }
-    let removed: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).collect();
+    let removed: BTreeSet<&Tag> = plan.removed_tags().map(|decision| &decision.tag).into_set();
     let standing = tags
         .iter()
         .filter(|(tag, _)| !removed.contains(tag))
         .filter_map(|(tag, digest)| Some((digest.clone()?, Newcomer::Tag(tag.clone()))));
     let mut present = Present {
-        standing: standing.collect(),
+        standing: standing.into_map(),
         follows: follows(plan),
         tags,
         at,
@@ -127,7 +127,7 @@ async fn listed(registry: &Registry, plan: &RepositoryPlan) -> Result<Vec<Tag>, 
 /// The tags that lead to no manifest and are taken away all the same.
 fn dangling_tags(plan: &RepositoryPlan) -> BTreeSet<&Tag> {
     let removed = plan.removed_tags().filter(|decision| decision.digest.is_none());
-    removed.map(|decision| &decision.tag).collect()
+    removed.map(|decision| &decision.tag).into_set()
 }
 
 fn untagged(plan: &RepositoryPlan) -> BTreeMap<Digest, Timestamp> {
@@ -135,7 +135,7 @@ fn untagged(plan: &RepositoryPlan) -> BTreeMap<Digest, Timestamp> {
         Why::Unneeded { pushed, .. } => Some((removal.digest.clone(), *pushed)),
         _ => None,
     });
-    untagged.collect()
+    untagged.into_map()
 }
 
 /// What the plan removes for the sake of its subject alone.
@@ -152,7 +152,7 @@ fn follows(plan: &RepositoryPlan) -> BTreeMap<Digest, Digest> {
         }
         _ => None,
     });
-    attachments.chain(referrers).collect()
+    attachments.chain(referrers).into_map()
 }
 
 impl Present {
@@ -178,7 +178,7 @@ impl Present {
         let mut newcomers: BTreeMap<Digest, Newcomer> = tagged
             .filter(|(digest, _)| !is_known(digest))
             .map(|(digest, tag)| (digest.clone(), Newcomer::Tag(tag.clone())))
-            .collect();
+            .into_map();
         if let (Some(revisions), Some(unread)) = (&self.revisions, &plan.unread) {
             let untagged = revisions.keys().filter(|digest| !is_known(digest) && !unread.contains(*digest));
             for digest in untagged {

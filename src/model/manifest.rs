@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Ordered;
 use super::{ByteSize, Created, Digest, MediaType, Source, printable};
 
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -208,7 +209,7 @@ impl ImageFacts {
             _ => None,
         };
         let labels = wire.config.and_then(|config| config.labels).into_iter().flatten();
-        let labels = labels.filter(|(label, _)| wanted(label)).collect();
+        let labels = labels.filter(|(label, _)| wanted(label)).into_map();
         Self { created: wire.created, platform, labels }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Digest, ManifestKind, ManifestState, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
+    Digest, ManifestKind, ManifestState, Ordered, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
 };
 use crate::policy::{Removed, Verdict};
 
@@ -142,7 +142,7 @@ fn check_order(plan: &RepositoryPlan, view: &RepositoryView) -> Vec<String> {
             Step::DeleteManifest { digest, after, .. } => Some((digest, after)),
             Step::DeleteTag { .. } | Step::Untag { .. } => None,
         })
-        .collect();
+        .into_map();
     let mut faults = Vec::new();
     for &digest in awaited.keys() {
         let Some(ManifestState::Read(manifest)) = view.manifests.get(digest) else { continue };
@@ -221,11 +221,11 @@ fn check_tags(plan: &RepositoryPlan, view: &RepositoryView, effects: &Effects) -
         .iter()
         .filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
         .map(|decision| &decision.tag)
-        .collect();
+        .into_set();
     if given_up != effects.gone_tags {
         faults.push("the steps do not remove the tags that the plan says".to_owned());
     }
-    let listed: BTreeSet<&Tag> = plan.tags.iter().map(|decision| &decision.tag).collect();
+    let listed: BTreeSet<&Tag> = plan.tags.iter().map(|decision| &decision.tag).into_set();
     if listed.len() != view.tags.len() || !view.tags.keys().all(|tag| listed.contains(tag)) {
         faults.push("not every tag has a verdict".to_owned());
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::loose::Loose;
 use super::{Request, graph, named, orphans, placeholder, stranded};
-use crate::model::{Digest, Repository, RepositoryView, Snapshot, Tag, TagState};
+use crate::model::{Digest, Ordered, Repository, RepositoryView, Snapshot, Tag, TagState};
 use crate::policy::{Kept, Removed, Verdict};
 
 /// The verdict on each tag, the digests that were named themselves, and the manifests without a tag.
@@ -64,7 +64,7 @@ pub(super) fn decide(
 
 impl Decided {
     fn keeping_all(view: &RepositoryView, why: &Kept) -> Self {
-        let verdicts = view.tags.keys().map(|tag| (tag.clone(), Verdict::Keep(why.clone()))).collect();
+        let verdicts = view.tags.keys().map(|tag| (tag.clone(), Verdict::Keep(why.clone()))).into_map();
         Self { verdicts, ..Self::default() }
     }
 }

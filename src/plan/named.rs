@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Failure;
 use crate::model::{
-    Digest, ManifestKind, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
+    Digest, ManifestKind, Ordered, Repository, RepositoryState, RepositoryView, Snapshot, Tag, TagState,
 };
 use crate::policy::{Kept, Removed, Verdict};
 use crate::reference::{Reference, Target};
@@ -123,7 +123,7 @@ pub(super) fn judge(references: &[Reference], repository: &Repository, view: &Re
             };
             (tag.clone(), verdict)
         })
-        .collect();
+        .into_map();
     let named: BTreeSet<Digest> = here
         .iter()
         .filter_map(|reference| match &reference.target {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::rule::Coverage;
 use super::{Policy, Rule, Verdict};
-use crate::model::{Repository, Snapshot, Tag};
+use crate::model::{Ordered, Repository, Snapshot, Tag};
 
 /// Remarks with the place of the rule, in the order of the file. Rules from flags are not remarked on but for covering
 /// nothing at all.
@@ -64,7 +64,7 @@ fn covered<'a>(rule: &Rule, snapshot: &'a Snapshot) -> BTreeSet<(&'a Repository,
     let tags = snapshot
         .read_repositories()
         .flat_map(|(repository, view)| view.tags.keys().map(move |tag| (repository, tag)));
-    tags.filter(|(repository, tag)| matches!(rule.covers(repository, tag), Coverage::Covered)).collect()
+    tags.filter(|(repository, tag)| matches!(rule.covers(repository, tag), Coverage::Covered)).into_set()
 }
 
 fn removed(policy: &Policy, snapshot: &Snapshot, now: Timestamp) -> BTreeSet<(Repository, Tag)> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::model::Repository;
+use crate::model::{Ordered, Repository};
 
 /// What a token is asked to allow: actions by resource. Ordered, so that the same demand is the same key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ impl Scopes {
     }
 
     fn one(resource: String, actions: &[&str]) -> Self {
-        let actions = actions.iter().map(|&action| action.to_owned()).collect();
+        let actions = actions.iter().map(|&action| action.to_owned()).into_set();
         Self(BTreeMap::from([(resource, actions)]))
     }
 

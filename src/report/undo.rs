@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::model::{Digest, RegistryAddress, Repository};
+use crate::model::{Digest, Ordered, RegistryAddress, Repository};
 use crate::undo::{Fate, Item, Place, Record, State, Undone};
 
 use super::listing::ago;
@@ -79,7 +79,7 @@ fn details(undone: &Undone, is_verbose: bool) -> String {
     for (repository, items) in &undone.repositories {
         // A manifest that shares the fate of one of its tags needs no line of its own.
         let tagged = items.iter().filter(|item| matches!(item.place, Place::Tag(_)));
-        let tagged: BTreeMap<&Digest, &Fate> = tagged.map(|item| (&item.digest, &item.fate)).collect();
+        let tagged: BTreeMap<&Digest, &Fate> = tagged.map(|item| (&item.digest, &item.fate)).into_map();
         let has_its_line = |item: &&Item| {
             matches!(item.place, Place::Tag(_)) || tagged.get(&item.digest) != Some(&&item.fate)
         };

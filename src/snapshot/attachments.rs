@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures_util::stream::{self, StreamExt};
 
 use super::{AHEAD, DEEPEST, Reader, Repositories, read_children, read_manifests, view_mut, views};
-use crate::model::{Digest, ManifestState, Repository, Snapshot, Tag};
+use crate::model::{Digest, ManifestState, Ordered, Repository, Snapshot, Tag};
 use crate::registry::Reference;
 use crate::ui::Ui;
 
@@ -158,7 +158,7 @@ pub(super) fn unseen_subjects(
             tags.filter_map(|tag| Some((name.clone(), tag.attachment_subject()?)))
         })
         .filter(|(_, subject)| !known.contains(subject))
-        .collect()
+        .into_set()
 }
 
 /// Asks for subjects that were not seen. One that is there after all is read; one that could not be read is neither there

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::engine::OpenStore;
 use crate::model::{
-    Digest, Manifest, ManifestState, RegistryAddress, Repository, RepositoryState, RepositoryView, Shared,
-    Snapshot, StoreView, StoredRepository, Tag, TagState,
+    Digest, Manifest, ManifestState, Ordered, RegistryAddress, Repository, RepositoryState, RepositoryView,
+    Shared, Snapshot, StoreView, StoredRepository, Tag, TagState,
 };
 use crate::place::{Kind, Place, Role, digest_of};
 use crate::registry::Registry;
@@ -32,7 +32,7 @@ pub(crate) async fn from_store(
 ) -> anyhow::Result<Snapshot> {
     let (names, is_whole) = names(registry, &view, &wanted.scope).await?;
     // What is odd may hide something from us that the registry sees, so its own word is taken.
-    let odd: BTreeSet<&Repository> = view.odd.iter().filter_map(|odd| odd.repository.as_ref()).collect();
+    let odd: BTreeSet<&Repository> = view.odd.iter().filter_map(|odd| odd.repository.as_ref()).into_set();
     let is_clear = |name: &Repository| view.repositories.contains_key(name) && !odd.contains(name);
     let mut repositories = Repositories::new();
     let reader = registry.map(|registry| Reader::new(registry, wanted));
@@ -42,7 +42,7 @@ pub(crate) async fn from_store(
         read_tags(reader, &mut repositories, ui).await;
     }
     let seen = names.iter().filter_map(|name| Some((name, view.repositories.get(name)?)));
-    let seen: BTreeMap<&Repository, &StoredRepository> = seen.collect();
+    let seen: BTreeMap<&Repository, &StoredRepository> = seen.into_map();
     let mut open = Open::default();
     for (name, stored) in &seen {
         let read = repositories
@@ -109,7 +109,7 @@ async fn names(
         (_, Some(registry)) => registry.catalog().await?,
         (_, None) => Vec::new(),
     };
-    let mut names: BTreeSet<Repository> = view.repositories.keys().cloned().chain(listed).collect();
+    let mut names: BTreeSet<Repository> = view.repositories.keys().cloned().chain(listed).into_set();
     let all = names.len();
     if let Scope::Matching(is_wanted) = scope {
         names.retain(|name| is_wanted(name));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Manifest, MediaType, RegistryAddress, Repository, Tag, printable};
+use crate::model::{Digest, Manifest, MediaType, Ordered, RegistryAddress, Repository, Tag, printable};
 use crate::plan::{Plan, RepositoryPlan};
 use crate::reference::Target;
 
@@ -251,7 +251,7 @@ fn removed(plan: &RepositoryPlan, contents: &Contents) -> Option<Removed> {
     let tags = plan.removed_tags().filter(|decision| !is_placeholder(&decision.verdict));
     let mut removed = Removed {
         repository: plan.repository.clone(),
-        tags: tags.map(|decision| (decision.tag.clone(), decision.digest.clone())).collect(),
+        tags: tags.map(|decision| (decision.tag.clone(), decision.digest.clone())).into_map(),
         manifests: affected_in(plan).into_iter().map(save).collect::<Option<_>>()?,
     };
     removed.sort();

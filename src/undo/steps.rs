@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Digest, Manifest, Repository, Tag};
+use crate::model::{Digest, Manifest, Ordered, Repository, Tag};
 
 use super::record::{Removed, Saved};
 
@@ -96,7 +96,7 @@ impl Removed {
     fn depths(&self) -> BTreeMap<Digest, usize> {
         let parsed: Vec<Manifest> = self.manifests.iter().filter_map(Saved::parsed).collect();
         let mut depths: BTreeMap<Digest, usize> =
-            parsed.iter().map(|manifest| (manifest.digest.clone(), 0)).collect();
+            parsed.iter().map(|manifest| (manifest.digest.clone(), 0)).into_map();
         // A level is settled with each pass.
         for _ in 0..parsed.len() {
             let mut has_changed = false;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Repository, Snapshot, Tag};
+use crate::model::{Ordered, Repository, Snapshot, Tag};
 use crate::plan::Request;
 use crate::registry::Registry;
 use crate::snapshot::{self, WantedFacts};
@@ -42,7 +42,7 @@ impl Change {
                 (repository.clone(), undated)
             })
             .filter(|(_, undated)| !undated.is_empty())
-            .collect();
+            .into_map();
         if undated.is_empty() {
             return Ok(());
         }

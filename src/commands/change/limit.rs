@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::error::Failure;
-use crate::model::Repository;
+use crate::model::{Ordered, Repository};
 use crate::plan::{Plan, Request, limit};
 use crate::registry::Registry;
 
@@ -26,7 +26,7 @@ impl Change {
 }
 
 async fn tags_elsewhere(registry: &Registry, plan: &Plan) -> anyhow::Result<usize> {
-    let read: BTreeSet<&Repository> = plan.repositories.iter().map(|plan| &plan.repository).collect();
+    let read: BTreeSet<&Repository> = plan.repositories.iter().map(|plan| &plan.repository).into_set();
     let unread: Vec<Repository> =
         registry.catalog().await?.into_iter().filter(|repository| !read.contains(repository)).collect();
     let counts = stream::iter(unread).map(|repository| async move {

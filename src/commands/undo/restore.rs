@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use crate::cancel::Cancel;
-use crate::model::{Digest, Manifest, ManifestKind, Repository};
+use crate::model::{Digest, Manifest, ManifestKind, Ordered, Repository};
 use crate::plan::placeholder;
 use crate::registry::{self, Reference, Registry};
 use crate::ui::Ui;
@@ -46,7 +46,7 @@ impl Restorer<'_> {
         let progress = ui.progress("Putting back", due);
         for (removed, (_, items)) in record.repositories.iter().zip(&mut undone.repositories) {
             let repository = Restoring { restorer: self, removed, blobs: RefCell::default() };
-            let ranks: BTreeSet<usize> = items.iter().map(|item| item.rank).collect();
+            let ranks: BTreeSet<usize> = items.iter().map(|item| item.rank).into_set();
             for rank in ranks {
                 let due: Vec<usize> = (0..items.len())
                     .filter(|&number| items[number].rank == rank && items[number].fate == Fate::Due)
@@ -178,7 +178,7 @@ fn without_tags(items: &[Item]) -> BTreeMap<Digest, Fate> {
     let failed = items
         .iter()
         .filter(|item| matches!(item.place, Place::Tag(_)) && matches!(item.fate, Fate::Failed(_)));
-    failed.map(|item| (item.digest.clone(), item.fate.clone())).collect()
+    failed.map(|item| (item.digest.clone(), item.fate.clone())).into_map()
 }
 
 fn collected(evidence: &str) -> String {
