@@ -247,7 +247,7 @@ fn plan_repository(
         ranks.push(untag(lone, snapshot, repository, now));
     }
     let tags = view.tags_by_digest();
-    let tags_at = |digest| tags.get(digest).into_iter().flatten().map(|&tag| tag.clone()).into_set();
+    let tags_at = |digest| tags.get(digest).into_iter().flatten().map(|&tag| tag.clone()).collect();
     let depth = doomed.values().map(|doom| doom.rank).max();
     for rank in 0..depth.map_or(0, |deepest| deepest + 1) {
         let steps = doomed.iter().filter(|(_, doom)| doom.rank == rank);
