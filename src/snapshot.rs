@@ -166,7 +166,7 @@ async fn list_tags(
             }
             Err(error) => Some((name, RepositoryState::Unreadable(error.to_string()))),
         })
-        .collect();
+        .into_map();
     Ok(repositories)
 }
 

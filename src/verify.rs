@@ -114,7 +114,7 @@ pub(crate) async fn is_served(registry: &Registry, kept: &Holdings) -> Result<bo
 }
 
 fn finish(holdings: &Holdings, mut problems: Vec<Problem>, notes: Vec<String>) -> Verified {
-    problems.sort();
+    problems.sort_unstable();
     problems.dedup();
     Verified {
         tags: holdings.tag_count(),

@@ -139,10 +139,8 @@ impl RegistryContainer {
     /// Where it answers when it runs, as far as it was told to.
     pub(crate) fn usual_address(&self) -> Option<RegistryAddress> {
         let bindings = self.setting.host["PortBindings"].as_object()?;
-        let mut ports: Vec<_> =
-            bindings.iter().filter_map(|(port, at)| Some((port, at.as_array()?.first()?))).collect();
-        ports.sort_by_key(|(port, _)| (port.as_str() != "5000/tcp", port.as_str()));
-        let (_, binding) = ports.first()?;
+        let ports = bindings.iter().filter_map(|(port, at)| Some((port.as_str(), at.as_array()?.first()?)));
+        let (_, binding) = ports.min_by_key(|&(port, _)| (port != "5000/tcp", port))?;
         let port: u16 = binding["HostPort"].as_str()?.parse().ok().filter(|port| *port != 0)?;
         let ip = binding["HostIp"].as_str().filter(|ip| !matches!(*ip, "" | "0.0.0.0" | "::"));
         format!("{}:{port}", ip.unwrap_or("127.0.0.1")).parse().ok()
@@ -290,10 +288,9 @@ fn tcp_ports(container: &ContainerSummary) -> impl Iterator<Item = &PortSummary>
 /// The registry's own port is 5000 unless it was configured otherwise; 3.x publishes metrics on 5001.
 fn published_address(container: &ContainerSummary, engine_host: Option<&str>) -> Option<RegistryAddress> {
     const REGISTRY_PORT: u16 = 5000;
-    let mut ports: Vec<&PortSummary> =
-        tcp_ports(container).filter(|port| port.public_port.is_some()).collect();
-    ports.sort_by_key(|port| (port.private_port != REGISTRY_PORT, port.private_port, port.ip.clone()));
-    let port = ports.first()?;
+    let ports = tcp_ports(container).filter(|port| port.public_port.is_some());
+    let port = ports
+        .min_by_key(|port| (port.private_port != REGISTRY_PORT, port.private_port, port.ip.as_deref()))?;
     let binding = port.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
     let specific = binding.filter(|ip| !ip.is_unspecified() && !ip.is_loopback()).map(|ip| match ip {
         IpAddr::V4(ip) => ip.to_string(),

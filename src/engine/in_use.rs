@@ -137,7 +137,7 @@ fn services_of(swarm: Option<&Swarm>) -> Services {
 /// In the order of the containers' names, so that the same engine gives the same plan.
 fn of_containers(containers: &[ContainerSummary], images: &[Image]) -> Vec<InUse> {
     let images: HashMap<&str, &Image> = images.iter().map(|image| (image.id.as_str(), image)).collect();
-    let mut used: Vec<InUse> = containers
+    let used = containers
         .iter()
         .map(|container| {
             let image = container.image_id.as_deref().and_then(|id| images.get(id));
@@ -153,6 +153,10 @@ fn of_containers(containers: &[ContainerSummary], images: &[Image]) -> Vec<InUse
             }
         })
         .collect();
+    by_user(used)
+}
+
+fn by_user(mut used: Vec<InUse>) -> Vec<InUse> {
     used.sort_by(|a, b| a.user.cmp(&b.user));
     used
 }
@@ -164,7 +168,7 @@ fn names_of(image: &Image) -> impl Iterator<Item = String> {
 }
 
 fn of_services(services: Vec<Service>) -> Vec<InUse> {
-    let mut used: Vec<InUse> = services
+    let used = services
         .into_iter()
         .flat_map(|Service { id, spec, previous_spec }| {
             let name = printable(spec.name.as_deref().unwrap_or(&id));
@@ -175,8 +179,7 @@ fn of_services(services: Vec<Service>) -> Vec<InUse> {
         })
         .map(|(reference, user)| InUse { reference, names: Vec::new(), user })
         .collect();
-    used.sort_by(|a, b| a.user.cmp(&b.user));
-    used
+    by_user(used)
 }
 
 /// `None` for a service that runs no containers (plugins).

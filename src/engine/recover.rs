@@ -279,7 +279,7 @@ impl Engine {
                 .extend(Trace::of(&container));
         }
         for (id, leftover) in &mut leftovers {
-            leftover.containers.sort_by(|one, other| one.name.cmp(&other.name));
+            leftover.containers.sort_unstable_by(|one, other| one.name.cmp(&other.name));
             leftover.registry = self.inspect(id).await?.map(|found| RegistryTrace {
                 name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
                 is_running: found.state.and_then(|state| state.running) == Some(true),

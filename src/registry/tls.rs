@@ -34,7 +34,7 @@ impl Trust {
         let mut paths = fs::read_dir(folder)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<Vec<PathBuf>, _>>()?;
-        paths.sort();
+        paths.sort_unstable();
         for path in &paths {
             match path.extension().and_then(OsStr::to_str) {
                 Some("crt") => self.authorities.extend(
