@@ -14,6 +14,8 @@ use crate::error::{Failure, Kind};
 
 /// How long the registry may take to finish its requests before the engine kills it.
 const GRACE: Duration = Duration::from_secs(30);
+/// A registry that has heard that it is to stop has mostly ended by then.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// What the engine may need beyond that, to kill and to answer.
 const MARGIN: Duration = Duration::from_secs(15);
 
@@ -24,7 +26,19 @@ impl Engine {
         let (grace_and_margin, margin) = (self.pace.of(GRACE + MARGIN), self.pace.of(MARGIN));
         let docker = self.docker.clone().with_timeout(grace_and_margin);
         let path = format!("/containers/{container}/stop?t={}", GRACE.as_secs());
-        let stop = || request(&docker, Method::POST, &path, None);
+        let ask = || request(&docker, Method::POST, &path, None);
+        // The first process of a container that has only just been started, a shell, does not hear the signal: it is sent
+        // once more. It changes nothing for one that is about to end.
+        let stop = async || {
+            let again = async {
+                self.pace.pause(HEARD_WITHIN).await;
+                ask().await
+            };
+            tokio::select! {
+                answer = ask() => answer,
+                answer = again => answer,
+            }
+        };
         let mut asked = Instant::now();
         let mut answer = stop().await;
         for _ in 1..TRIES {

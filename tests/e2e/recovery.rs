@@ -252,3 +252,31 @@ fn a_container_that_is_not_there_cannot_be_recovered() {
         .exits(1)
         .says("has no container");
 }
+
+/// A container that has only just been started does not hear that it is to stop.
+#[test]
+fn what_did_not_hear_that_it_is_to_stop_is_told_again() {
+    if left_out() {
+        return;
+    }
+    let registry = Options::default().slow_to_start().start();
+    registry.client.push("app", &["kept"], &Recipe::new("told again").build());
+    registry.leave_garbage_blobs(100);
+    let stand_in = registry.one_off("stand-in");
+    let tool = Tool::standalone();
+    let mut run = tool.start(&gc(&registry, "read-only"));
+    wait_for(Moment::StandInServes, &registry, &mut run);
+    run.signal("INT");
+    let answer = run.wait();
+    registry.assert_in_service();
+    registry.assert_pulls("app", ["kept"]);
+    let filters = [format!("container={stand_in}"), "event=kill".to_owned()];
+    let [container, event] = filters.each_ref().map(|filter| ["--filter", filter.as_str()]);
+    let words = [
+        &["events", "--since=5m", "--until=0s", "--format={{.Actor.Attributes.signal}}"],
+        &container[..],
+        &event[..],
+    ];
+    let signals = docker_says(words.concat());
+    assert!(signals.contains("15") && !signals.lines().any(|signal| signal == "9"), "{signals}\n{answer}");
+}

@@ -90,6 +90,14 @@ impl Options {
         self
     }
 
+    /// For a second it is a shell that is the first process, which no signal ends.
+    pub(crate) fn slow_to_start(mut self) -> Self {
+        self.arguments.push("--entrypoint=sh".to_owned());
+        let line = "sleep 1; exec registry serve /etc/docker/registry/config.yml";
+        self.command = vec!["-c".to_owned(), line.to_owned()];
+        self
+    }
+
     /// A second server on the store of another one.
     pub(crate) fn volumes_from(mut self, container: &str) -> Self {
         self.arguments.push(format!("--volumes-from={container}"));
