@@ -56,7 +56,7 @@ pub(crate) use hash::path_of;
 pub(crate) use in_use::{Services, Usage};
 pub(crate) use quiet::Quiet;
 pub(crate) use recover::Busy;
-pub(crate) use store::{Effort, OpenStore};
+pub(crate) use store::{Effort, Extent, OpenStore};
 pub(crate) use tags::{Links, PushTimes};
 pub(crate) use window::{Manner, Opening, Restored, Window};
 

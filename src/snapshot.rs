@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 
+use crate::engine::Extent;
 use crate::model::{
     Digest, Manifest, ManifestState, Ordered, Repository, RepositoryState, RepositoryView, Shared, Snapshot,
     Tag, TagState,
@@ -45,6 +46,8 @@ impl Scope<'_> {
 /// What is read beside tags and manifests.
 pub(crate) struct Wanted<'a> {
     pub(crate) scope: Scope<'a>,
+    /// Of the store, where that is read.
+    pub(crate) extent: Extent,
     /// Manifests that no tag has to lead to.
     pub(crate) digests: Vec<(Repository, Digest)>,
     pub(crate) facts: WantedFacts<'a>,
@@ -62,6 +65,7 @@ impl<'a> Wanted<'a> {
         let none = &|_: &Repository, _: &Tag| false;
         Self {
             scope,
+            extent: Extent::Present,
             digests: Vec::new(),
             facts: WantedFacts { of: none, labels: &|_| false },
             referrers: &|_| false,

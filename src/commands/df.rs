@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cli::{Df, Format};
+use crate::engine::Extent;
 use crate::error::Failure;
 use crate::model::{Repository, Snapshot, Tag};
 use crate::reference::literal_repositories;
@@ -69,6 +70,7 @@ async fn read(session: &Session, registry: &Registry, df: &Df) -> anyhow::Result
     let wanted = |scope| Wanted {
         facts: WantedFacts { of: &is_meant, labels: &|_| false },
         subjects: &all,
+        extent: Extent::Everything,
         ..Wanted::within(scope)
     };
     let source = df.reading.source;

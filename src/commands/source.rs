@@ -78,7 +78,7 @@ impl Session {
         let store = site.open_store().await?;
         let read = async {
             let progress = self.ui.spinner("Reading the store");
-            let view = store.read(wanted.scope.names(), effort).await?;
+            let view = store.read(wanted.scope.names(), wanted.extent, effort).await?;
             site.check_store(registry, &view).await?;
             drop(progress);
             self.report_odd(&view);

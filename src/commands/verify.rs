@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::{Access, Format, Verify};
-use crate::engine::Driver;
+use crate::engine::{Driver, Extent};
 use crate::model::Snapshot;
 use crate::reference::literal_repositories;
 use crate::registry::Registry;
@@ -29,7 +29,8 @@ pub(crate) async fn run(session: &Session, arguments: Verify) -> anyhow::Result<
     };
     let source = arguments.reading.source;
     let place = session.place_to_read(&registry, &arguments.access, source).await?;
-    let mut snapshot = session.read(&registry, &place, source, &Wanted::within(scope)).await?;
+    let wanted = Wanted { extent: Extent::Everything, ..Wanted::within(scope) };
+    let mut snapshot = session.read(&registry, &place, source, &wanted).await?;
     let verified = session
         .unless_cancelled(async {
             snapshot.narrow(|repository, tag| {

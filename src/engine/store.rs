@@ -4,10 +4,12 @@
 //! The image's own `find`, `stat` and `grep` tell 10,000 tags four times faster than the engine's archive, which is the
 //! way where they are not there.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use bollard::container::LogOutput;
+use futures_util::future;
 
 use super::configuration::STORE;
 use super::container::State;
@@ -24,18 +26,23 @@ mod lines;
 use cpio::Cpio;
 use lines::Lines;
 
-/// No symbolic link is followed. A name with a line break could pass for any line: only where it lies is told. The
-/// current links' contents come along; the one condition that never holds leads on to `stat`. `find` of busybox 1.35
-/// forgets what it has gathered within parentheses.
-const LIST: &str = r#"
-date +%s
-cd "$1" 2>/dev/null || exec stat "$1"
-shift
-exec find "$@" -name '*
-*' -prune -exec sh -c 'for path; do echo "? ${path%/*}"; done' sh {} + \
-    -o -path '*/_manifests/tags/*/current/link' -type f -exec grep -H '' {} + -name / \
-    -o -exec stat -c '%f %Y %s %b %n' {} +
-"#;
+/// What is walked at the same time, each by a `find` of its own: where it begins, and what it leaves to the others.
+/// Together they come to everything once. A tag may be called `_layers`.
+const WALKS: [(&str, &str); 3] = [
+    ("./blobs", ""),
+    (
+        "./repositories",
+        r"! -path '*/_manifests/tags*' '(' -path '*/_layers' -o -path '*/_manifests/revisions' -o -path '*/_uploads' ')' \
+            -prune -o ! -path '*/_manifests/tags*' -o",
+    ),
+    (
+        ".",
+        r"-path ./blobs -prune -o -path '*/_manifests/tags*' ! -path '*/_layers/*' ! -path '*/_manifests/revisions/*' \
+            ! -path '*/_uploads/*' -prune -o",
+    ),
+];
+/// What tags were at before takes more files than what they are at.
+const WITHOUT_HISTORY: &str = "-path '*/_manifests/tags/*/index' -prune -o";
 /// Of the files whose names come in, so many. The `xargs` of busybox 1.35 garbles long lists.
 const LOOK: &str = r#"
 look() { stat -c '%f %Y %s %b %n' "$@"; }
@@ -73,6 +80,15 @@ enum Tools {
     None,
 }
 
+/// How much of a store is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What the registry holds.
+    Present,
+    /// What tags were at before as well: all of it, as `du` counts.
+    Everything,
+}
+
 /// Whether a store may be read by its archive, which holds every layer, where the image has no tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -103,17 +119,18 @@ impl OpenStore<'_> {
         }
     }
 
-    /// Everything in the store or, of some repositories, themselves and the blobs that they may serve.
+    /// The whole store or, of some repositories, themselves and the blobs that they may serve.
     pub(crate) async fn read(
         &self,
         repositories: Option<&BTreeSet<Repository>>,
+        extent: Extent,
         effort: Effort,
     ) -> Result<StoreView> {
         if let Some(container) = self.container() {
             // While the registry serves, what is found may be gone when it is looked at; rarely more than can be told.
             const TRIES: u32 = 3;
             for _ in 0..TRIES {
-                if let Some(read) = self.list(container, repositories).await? {
+                if let Some(read) = self.list(container, repositories, extent).await? {
                     return match read {
                         Listed::View(view) => Ok(*view),
                         Listed::NoTools if effort == Effort::Whatever => self.read_archive().await,
@@ -186,32 +203,63 @@ impl OpenStore<'_> {
         &self,
         container: &str,
         repositories: Option<&BTreeSet<Repository>>,
+        extent: Extent,
     ) -> Result<Option<Listed>> {
-        let store = self.store();
-        let mut lines = Lines::default();
-        let folders: Vec<String> = match repositories {
-            None => vec![".".to_owned()],
-            Some(names) => names.iter().map(|name| format!("./repositories/{name}")).collect(),
+        let lines = RefCell::new(Lines::default());
+        let walked = if let Some(names) = repositories {
+            let folders: Vec<String> = names.iter().map(|name| format!("./repositories/{name}")).collect();
+            vec![self.walk(container, &folders, "", extent, &lines).await?]
+        } else {
+            let walks = WALKS.map(|(folder, others)| async {
+                self.walk(container, &[folder.to_owned()], others, extent, &lines).await
+            });
+            future::try_join_all(walks).await?
         };
-        let command = ["sh", "-c", LIST, "sh", &store].into_iter().chain(folders.iter().map(String::as_str));
-        let command: Vec<&str> = command.collect();
-        let finished = self.engine.exec(container, &command, &[], |line| lines.read(line)).await?;
-        let (has_time, has_begin) = lines.has_begun();
-        if matches!(finished.exit_code, NOT_EXECUTABLE | NOT_FOUND) || !has_time {
+        let mut lines = lines.into_inner();
+        if walked.iter().any(|walked| matches!(walked, Walked::NoTools)) {
             return Ok(Some(Listed::NoTools));
         }
-        match Complaints::of(&finished.stderr) {
-            Complaints::Gone if has_begin || repositories.is_some() => {}
-            Complaints::NoStore => {
-                return Ok(Some(Listed::View(Box::new(lines.finish()))));
+        let complaints = walked.into_iter().filter_map(|walked| match walked {
+            Walked::Told { complaints } => Some(complaints),
+            Walked::NoTools => None,
+        });
+        let mut has_begun = repositories.is_some() || lines.has_begun();
+        for complaints in complaints {
+            match Complaints::of(&complaints) {
+                Complaints::Gone => {}
+                Complaints::NoStore => has_begun = true,
+                Complaints::TooMany => return Ok(None),
+                Complaints::Other => bail!("the store could not be listed: {}", printable(&complaints)),
             }
-            Complaints::TooMany => return Ok(None),
-            Complaints::Gone | Complaints::Other => {
-                bail!("the store could not be listed: {}", printable(&finished.stderr))
-            }
+        }
+        if !has_begun {
+            bail!("the store could not be listed: its folder was not told");
         }
         self.look_at_blobs(container, &mut lines).await?;
         Ok(Some(Listed::View(Box::new(lines.finish()))))
+    }
+
+    async fn walk(
+        &self,
+        container: &str,
+        folders: &[String],
+        others: &str,
+        extent: Extent,
+        lines: &RefCell<Lines>,
+    ) -> Result<Walked> {
+        let (store, script) = (self.store(), list(others, extent));
+        let command = ["sh", "-c", &script, "sh", &store].into_iter();
+        let command: Vec<&str> = command.chain(folders.iter().map(String::as_str)).collect();
+        let mut has_time = false;
+        let on_line = |line: &str| {
+            let mut lines = lines.borrow_mut();
+            if has_time { lines.read(line) } else { has_time = lines.time(line) }
+        };
+        let finished = self.engine.exec(container, &command, &[], on_line).await?;
+        if matches!(finished.exit_code, NOT_EXECUTABLE | NOT_FOUND) || !has_time {
+            return Ok(Walked::NoTools);
+        }
+        Ok(Walked::Told { complaints: finished.stderr })
     }
 
     /// The blobs that were not looked for, or were looked for before they were pushed: a push writes them before its links.
@@ -247,6 +295,30 @@ impl OpenStore<'_> {
         }
         Ok(())
     }
+}
+
+/// No symbolic link is followed. A name with a line break could pass for any line: only where it lies is told. The
+/// current links' contents come along; the one condition that never holds leads on to `stat`. `find` of busybox 1.35
+/// forgets what it has gathered within parentheses.
+fn list(others: &str, extent: Extent) -> String {
+    let history = if extent == Extent::Present { WITHOUT_HISTORY } else { "" };
+    format!(
+        r#"
+date +%s
+cd "$1" 2>/dev/null || exec stat "$1"
+shift
+exec find "$@" -name '*
+*' -prune -exec sh -c 'for path; do echo "? ${{path%/*}}"; done' sh {{}} + \
+    -o {others} {history} \
+    -path '*/_manifests/tags/*/current/link' -type f -exec grep -H '' {{}} + -name / \
+    -o -exec stat -c '%f %Y %s %b %n' {{}} +
+"#
+    )
+}
+
+enum Walked {
+    Told { complaints: String },
+    NoTools,
 }
 
 enum Listed {

@@ -1,7 +1,7 @@
 //! The end of a run: what was kept is looked at again, everything is told, and the worst decides the exit code.
 
 use crate::cli::Format;
-use crate::engine::Effort;
+use crate::engine::{Effort, Extent};
 use crate::error::{self, Kind};
 use crate::model::Holdings;
 use crate::outcome::{Collection, Outcome, Verified};
@@ -52,7 +52,7 @@ async fn by_files(
 ) -> anyhow::Result<Option<Verified>> {
     let progress = ui.spinner("Verifying what was kept");
     let store = site.open_store().await?;
-    let view = store.read(None, Effort::Spared).await;
+    let view = store.read(None, Extent::Present, Effort::Spared).await;
     store.close().await?;
     let verified = verify::compare_stored(&view?, kept);
     drop(progress);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::cli;
 use crate::collect::{self, Doors};
 use crate::confirm;
-use crate::engine::{Effort, Found};
+use crate::engine::{Effort, Extent, Found};
 use crate::error::Failure;
 use crate::model::{Digest, RegistryAddress, Snapshot, StoreView};
 use crate::outcome::Collection;
@@ -146,7 +146,7 @@ impl Change {
 async fn read_stopped(session: &Session, site: &Site, address: &RegistryAddress) -> anyhow::Result<Snapshot> {
     let store = site.open_store().await?;
     let read = async {
-        let view = store.read(None, Effort::Whatever).await?;
+        let view = store.read(None, Extent::Everything, Effort::Whatever).await?;
         session.report_odd(&view);
         let wanted = Wanted::within(Scope::Whole);
         snapshot::from_store((&store, view), None, address, &wanted, &session.ui).await
@@ -158,7 +158,7 @@ async fn read_stopped(session: &Session, site: &Site, address: &RegistryAddress)
 
 async fn view_stopped(session: &Session, site: &Site) -> anyhow::Result<StoreView> {
     let store = site.open_store().await?;
-    let read = session.unless_cancelled(store.read(None, Effort::Whatever)).await;
+    let read = session.unless_cancelled(store.read(None, Extent::Everything, Effort::Whatever)).await;
     store.close().await?;
     read
 }

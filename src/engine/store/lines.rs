@@ -38,17 +38,22 @@ pub(super) struct Lines {
     broken: BTreeSet<(Repository, Tag)>,
     /// The folder of the blob that comes next.
     folder: Option<(Digest, u64)>,
-    /// What is in this folder is as odd as the folder.
-    odd_folder: Option<String>,
+    /// What is in these folders is as odd as they are.
+    odd_folders: BTreeSet<String>,
 }
 
 impl Lines {
-    /// First the time in seconds; then, in any order, `<mode> <seconds> <bytes> <blocks> ./<path>`, for the link of a tag
-    /// also `./<path>:<digest>`, and `? ./<folder>` for one with a name in it that cannot be told in a line.
+    /// The time in seconds, with which everything that is told begins. Of several the first counts.
+    pub(super) fn time(&mut self, line: &str) -> bool {
+        let told = line.trim().parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        self.now = self.now.into_iter().chain(told).min();
+        told.is_some()
+    }
+
+    /// In any order, `<mode> <seconds> <bytes> <blocks> ./<path>`, for the link of a tag also `./<path>:<digest>`, and
+    /// `? ./<folder>` for one with a name in it that cannot be told in a line.
     pub(super) fn read(&mut self, line: &str) {
-        if self.now.is_none() {
-            self.now = line.trim().parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-        } else if let Some(folder) = line.strip_prefix("? ") {
+        if let Some(folder) = line.strip_prefix("? ") {
             let folder = folder.trim_start_matches("./");
             self.odd(folder, Place::of(folder, Kind::Folder).repository, LINE_BREAK);
         } else if let Some(told) = line.strip_prefix("./") {
@@ -103,15 +108,14 @@ impl Lines {
                 self.view.blobs.insert(digest, StoredFile { size: ByteSize(entry.size), on_disk });
             }
             Role::Unknown => {
-                let is_in =
-                    |folder: &String| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-                if self.odd_folder.as_ref().is_some_and(is_in) {
+                let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
+                if above.any(|folder| self.odd_folders.contains(folder)) {
                     return;
                 }
                 let why = if entry.kind == Kind::Other { NOT_FOLLOWED } else { UNKNOWN };
                 self.odd(path, place.repository, why);
                 if entry.kind == Kind::Folder {
-                    self.odd_folder = Some(path.to_owned());
+                    self.odd_folders.insert(path.to_owned());
                 }
             }
             _ => {}
@@ -186,9 +190,9 @@ impl Lines {
         });
     }
 
-    /// Whether the clock was told and, where that is to be, the store's own folder.
-    pub(super) fn has_begun(&self) -> (bool, bool) {
-        (self.now.is_some(), self.has_begin)
+    /// Whether the store's own folder was told.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begin
     }
 
     /// What the repositories may serve, and has not been told.
@@ -221,6 +225,8 @@ impl Lines {
             }
         }
         self.view.odd.sort_unstable();
+        // Several may have come upon it.
+        self.view.odd.dedup();
         self.view.now = self.now.unwrap_or_default();
         self.view
     }
