@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 use bollard::container::LogOutput;
 use futures_util::future;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::configuration::STORE;
 use super::container::State;
@@ -58,6 +59,9 @@ date +%s && cd "$1" && head -n "$2" | each
 "#;
 const COPY: &str = r#"cd "$1" && head -n "$2" | cpio -o -H newc"#;
 const AT_ONCE: usize = 20_000;
+/// Contents are copied in batches, some of them at the same time.
+const COPIED_AT_ONCE: usize = 5_000;
+const COPIES: usize = 2;
 /// More than this of complaints is not looked through.
 const MOST_COMPLAINTS: usize = 3500;
 
@@ -149,41 +153,52 @@ impl OpenStore<'_> {
         &self,
         blobs: &[&Digest],
         largest: u64,
-        mut tell: impl FnMut(&Digest, &[u8]),
+        tell: impl FnMut(&Digest, &[u8]),
     ) -> Result<()> {
-        let Some(container) = self.container() else {
-            return self.archived_contents(blobs, largest, tell).await;
-        };
-        let folder = format!("{}/blobs", self.store());
-        for (number, batch) in blobs.chunks(AT_ONCE).enumerate() {
-            let names: String = batch.iter().map(|digest| name_of(digest) + "/data\n").collect();
-            let count = batch.len().to_string();
-            let mut asked = batch.iter();
-            let mut cpio = Cpio::new(largest, |name: &str, content: &[u8]| {
-                let is_it = |digest: &&&Digest| name.strip_suffix("/data") == Some(&name_of(digest));
-                if let Some(digest) = asked.by_ref().find(|digest| is_it(digest))
-                    && digest.matches(content) == Some(true)
-                {
-                    tell(digest, content);
-                }
-            });
-            let command = ["sh", "-c", COPY, "sh", &folder, &count];
-            let on_output = |chunk: &LogOutput| {
-                if let LogOutput::StdOut { message } = chunk {
-                    cpio.take_in(message);
-                }
-            };
-            self.engine.exec_on(container, &command, &[], names.as_bytes(), on_output).await?;
-            match (cpio.has_ended(), &self.tools) {
-                (true, _) => {}
-                // There is nobody else to be asked.
-                (false, Tools::Beside(_)) => {
-                    return self.archived_contents(&blobs[number * AT_ONCE..], largest, tell).await;
-                }
-                (false, _) => return Ok(()),
-            }
+        let tell = RefCell::new(tell);
+        let mut cut_short = blobs;
+        if let Some(container) = self.container() {
+            let batches = stream::iter(blobs.chunks(COPIED_AT_ONCE));
+            let copies = batches.map(|batch| self.copy(container, batch, largest, &tell));
+            let ended: Vec<bool> = copies.buffered(COPIES).try_collect().await?;
+            let has_ended = ended.into_iter().take_while(|ended| *ended).count();
+            cut_short = &blobs[blobs.len().min(has_ended * COPIED_AT_ONCE)..];
         }
-        Ok(())
+        match self.tools {
+            // The registry itself can be asked.
+            Tools::Inside => Ok(()),
+            Tools::Beside(_) | Tools::None => self.archived_contents(cut_short, largest, tell.into_inner()).await,
+        }
+    }
+
+    /// Whether the copy came to its end.
+    async fn copy(
+        &self,
+        container: &str,
+        blobs: &[&Digest],
+        largest: u64,
+        tell: &RefCell<impl FnMut(&Digest, &[u8])>,
+    ) -> Result<bool> {
+        let folder = format!("{}/blobs", self.store());
+        let names: String = blobs.iter().map(|digest| name_of(digest) + "/data\n").collect();
+        let count = blobs.len().to_string();
+        let mut asked = blobs.iter();
+        let mut cpio = Cpio::new(largest, |name: &str, content: &[u8]| {
+            let is_it = |digest: &&&Digest| name.strip_suffix("/data") == Some(&name_of(digest));
+            if let Some(digest) = asked.by_ref().find(|digest| is_it(digest))
+                && digest.matches(content) == Some(true)
+            {
+                tell.borrow_mut()(digest, content);
+            }
+        });
+        let command = ["sh", "-c", COPY, "sh", &folder, &count];
+        let on_output = |chunk: &LogOutput| {
+            if let LogOutput::StdOut { message } = chunk {
+                cpio.take_in(message);
+            }
+        };
+        self.engine.exec_on(container, &command, &[], names.as_bytes(), on_output).await?;
+        Ok(cpio.has_ended())
     }
 
     fn container(&self) -> Option<&str> {

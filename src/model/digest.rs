@@ -1,21 +1,22 @@
 //! The address of a manifest or blob, made from its content.
 
-use std::fmt;
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::hash::{self, Hash};
 use std::str::{self, FromStr};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::{fmt, mem, ptr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{InvalidName, printable};
 
-/// `sha256:<hex>`. A registry is full of them, so they are kept as the bytes that they stand for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Digest(Sum);
-
-/// In the order of the texts. The longer one is rare, and must not make the other one larger.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Sum {
-    Sha256([u8; 32]),
-    Sha512(Box<[u8; 64]>),
+/// `sha256:<hex>`. A registry is full of them, and each is named in many places: so its bytes are held once, as long as
+/// the program runs, and how they begin is at hand to tell it from others.
+#[derive(Clone)]
+pub(crate) enum Digest {
+    Sha256 { begin: u32, sum: &'static [u8; 32] },
+    Sha512 { begin: u32, sum: &'static [u8; 64] },
 }
 
 /// What stands before the hexadecimal digits; both algorithms have names of the same length.
@@ -31,9 +32,34 @@ impl Digest {
         hasher.finish()
     }
 
+    fn sha256(sum: [u8; 32]) -> Self {
+        static HELD: Held<32> = Held::new();
+        Self::Sha256 { begin: begin(&sum), sum: HELD.hold(sum) }
+    }
+
+    fn sha512(sum: [u8; 64]) -> Self {
+        static HELD: Held<64> = Held::new();
+        Self::Sha512 { begin: begin(&sum), sum: HELD.hold(sum) }
+    }
+
+    /// The algorithm, and how the sum begins.
+    fn start(&self) -> (usize, u32) {
+        match self {
+            Self::Sha256 { begin, sum } => (sum.len(), *begin),
+            Self::Sha512 { begin, sum } => (sum.len(), *begin),
+        }
+    }
+
+    fn sum(&self) -> &'static [u8] {
+        match self {
+            Self::Sha256 { sum, .. } => &sum[..],
+            Self::Sha512 { sum, .. } => &sum[..],
+        }
+    }
+
     /// Whether contents can be checked against it here.
     pub(crate) fn is_checkable(&self) -> bool {
-        matches!(self.0, Sum::Sha256(_))
+        matches!(self, Self::Sha256 { .. })
     }
 
     pub(crate) fn hex(&self) -> String {
@@ -47,13 +73,15 @@ impl Digest {
 
     /// Whether `content` hashes to this digest; `None` for an algorithm that is not checked here.
     pub(crate) fn matches(&self, content: &[u8]) -> Option<bool> {
-        self.is_checkable().then(|| Self::of(content) == *self)
+        let mut hasher = Hasher::default();
+        hasher.update(content);
+        self.is_checkable().then(|| hasher.sum() == *self.sum())
     }
 
     fn write<'a>(&self, text: &'a mut [u8; LONGEST]) -> &'a str {
-        let (prefix, sum): (&[u8], &[u8]) = match &self.0 {
-            Sum::Sha256(sum) => (b"sha256:", sum),
-            Sum::Sha512(sum) => (b"sha512:", &**sum),
+        let (prefix, sum) = match self {
+            Self::Sha256 { .. } => (b"sha256:", self.sum()),
+            Self::Sha512 { .. } => (b"sha512:", self.sum()),
         };
         let (name, digits) = text.split_at_mut(PREFIX);
         name.copy_from_slice(prefix);
@@ -69,9 +97,9 @@ impl Digest {
 impl FromStr for Digest {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let (sum, length) = match text.split_once(':') {
-            Some(("sha256", hex)) => (bytes(hex).map(Sum::Sha256), 64),
-            Some(("sha512", hex)) => (bytes(hex).map(|sum| Sum::Sha512(Box::new(sum))), 128),
+        let (digest, length) = match text.split_once(':') {
+            Some(("sha256", hex)) => (bytes(hex).map(Self::sha256), 64),
+            Some(("sha512", hex)) => (bytes(hex).map(Self::sha512), 128),
             _ => {
                 let text = printable(text);
                 return Err(InvalidName(format!(
@@ -79,7 +107,7 @@ impl FromStr for Digest {
                 )));
             }
         };
-        sum.map(Self).ok_or_else(|| {
+        digest.ok_or_else(|| {
             let text = printable(text);
             InvalidName(format!("`{text}` is not a digest: {length} hexadecimal digits belong after `:`"))
         })
@@ -101,6 +129,73 @@ fn bytes<const LENGTH: usize>(hex: &str) -> Option<[u8; LENGTH]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
+}
+
+fn begin(sum: &[u8]) -> u32 {
+    sum.first_chunk().copied().map_or(0, u32::from_be_bytes)
+}
+
+/// Sums are held once.
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.start() == other.start() && ptr::eq(self.sum(), other.sum())
+    }
+}
+
+impl Eq for Digest {}
+
+/// In the order of the texts.
+impl Ord for Digest {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.start().cmp(&other.start()).then_with(|| self.sum().cmp(other.sum()))
+    }
+}
+
+impl PartialOrd for Digest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.start().hash(state);
+    }
+}
+
+/// Sums of one length, each once, next to each other.
+struct Held<const LENGTH: usize>(LazyLock<Mutex<Sums<LENGTH>>>);
+
+#[derive(Default)]
+struct Sums<const LENGTH: usize> {
+    known: HashSet<&'static [u8; LENGTH]>,
+    room: &'static mut [[u8; LENGTH]],
+}
+
+impl<const LENGTH: usize> Held<LENGTH> {
+    const AT_ONCE: usize = 512;
+
+    const fn new() -> Self {
+        Self(LazyLock::new(Mutex::default))
+    }
+
+    fn hold(&self, sum: [u8; LENGTH]) -> &'static [u8; LENGTH] {
+        // A thread that panicked here left everything as it was.
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = sums.known.get(&sum) {
+            return known;
+        }
+        if sums.room.is_empty() {
+            sums.room = vec![[0; LENGTH]; Self::AT_ONCE].leak();
+        }
+        let Some((place, rest)) = mem::take(&mut sums.room).split_first_mut() else {
+            unreachable!("there is room");
+        };
+        *place = sum;
+        sums.room = rest;
+        sums.known.insert(place);
+        place
+    }
 }
 
 impl fmt::Display for Digest {
@@ -137,6 +232,10 @@ impl Hasher {
     }
 
     pub(crate) fn finish(self) -> Digest {
-        Digest(Sum::Sha256(sha2::Digest::finalize(self.0).into()))
+        Digest::sha256(self.sum())
+    }
+
+    fn sum(self) -> [u8; 32] {
+        sha2::Digest::finalize(self.0).into()
     }
 }
