@@ -68,7 +68,9 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone)]
 pub(crate) struct RepositoryPlan {
     pub(crate) repository: Repository,
+    /// In the order of their names.
     pub(crate) tags: Vec<TagDecision>,
+    /// In the order of their digests.
     pub(crate) manifests: Vec<ManifestRemoval>,
     /// Manifests that stay and lose a tag.
     pub(crate) untagged: Vec<Untagged>,
@@ -153,7 +155,6 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
             RepositoryState::Unreadable(why) => unreadable.push((repository.clone(), why.clone())),
         }
     }
-    space::count(snapshot, &mut repositories);
     let plan = assemble(snapshot, request, repositories, unreadable);
     audit::check(&plan, snapshot).map_err(|faults| {
         Failure::refused(format!("the plan failed its own check, so nothing was done: {}", faults.join("; ")))
@@ -165,19 +166,23 @@ pub(crate) fn make(snapshot: &Snapshot, request: &Request, now: Timestamp) -> Re
 fn assemble(
     snapshot: &Snapshot,
     request: &Request,
-    repositories: Vec<RepositoryPlan>,
+    mut repositories: Vec<RepositoryPlan>,
     unreadable: Vec<(Repository, String)>,
 ) -> Plan {
     let going = Going::new(&repositories);
+    let (estimate, freed) = space::count(snapshot, &repositories, &going);
     let kept = Holdings::without(
         snapshot,
         |repository, tag| going.tag(repository, tag),
         |repository, digest| going.manifest(repository, digest),
     );
     let blockers = snapshot.unread(|repository, tag| going.tag(repository, tag));
+    for (plan, freed) in repositories.iter_mut().zip(freed) {
+        plan.freed = freed;
+    }
     Plan {
         registry: snapshot.registry.clone(),
-        estimate: space::estimate(snapshot, &repositories),
+        estimate,
         untagged: match request {
             Request::Prune(policy) => snapshot.store.as_ref().map(|_| policy.guards.min_age),
             Request::Remove(_) | Request::Collect => None,
@@ -191,30 +196,19 @@ fn assemble(
 }
 
 /// The tags and manifests that go, for quick questions.
-struct Going<'a> {
-    tags: BTreeSet<(&'a Repository, &'a Tag)>,
-    manifests: BTreeSet<(&'a Repository, &'a Digest)>,
-}
+struct Going<'a>(BTreeMap<&'a Repository, &'a RepositoryPlan>);
 
 impl<'a> Going<'a> {
     fn new(repositories: &'a [RepositoryPlan]) -> Self {
-        let tags = repositories
-            .iter()
-            .flat_map(|plan| plan.removed_tags().map(|tag| (&plan.repository, &tag.tag)))
-            .into_set();
-        let manifests = repositories
-            .iter()
-            .flat_map(|plan| plan.manifests.iter().map(|removal| (&plan.repository, &removal.digest)))
-            .into_set();
-        Self { tags, manifests }
+        Self(repositories.iter().map(|plan| (&plan.repository, plan)).into_map())
     }
 
     fn tag(&self, repository: &Repository, tag: &Tag) -> bool {
-        self.tags.contains(&(repository, tag))
+        self.0.get(repository).is_some_and(|plan| plan.removes_tag(tag))
     }
 
     fn manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        self.manifests.contains(&(repository, digest))
+        self.0.get(repository).is_some_and(|plan| plan.removes(digest))
     }
 }
 
@@ -367,6 +361,15 @@ impl Plan {
 }
 
 impl RepositoryPlan {
+    fn removes_tag(&self, tag: &Tag) -> bool {
+        let found = self.tags.binary_search_by(|decision| decision.tag.cmp(tag));
+        found.is_ok_and(|at| matches!(self.tags[at].verdict, Verdict::Remove(_)))
+    }
+
+    fn removes(&self, digest: &Digest) -> bool {
+        self.manifests.binary_search_by(|removal| removal.digest.cmp(digest)).is_ok()
+    }
+
     pub(crate) fn removed_tags(&self) -> impl Iterator<Item = &TagDecision> {
         self.tags.iter().filter(|decision| matches!(decision.verdict, Verdict::Remove(_)))
     }

@@ -103,6 +103,7 @@ pub(crate) async fn take(registry: &Registry, wanted: &Wanted<'_>, ui: &Ui) -> a
     };
     let subjects = attachments::unseen_subjects(&snapshot, wanted.subjects);
     attachments::read_subjects(&reader, &mut snapshot, subjects, ui).await;
+    snapshot.read_repositories_mut().for_each(|(_, view)| view.pack());
     Ok(snapshot)
 }
 

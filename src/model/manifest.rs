@@ -23,6 +23,13 @@ const SCHEMA1: [&str; 2] = [
 const IMAGE_CONFIGS: [&str; 2] =
     ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
+/// The date an image's maker wrote into its manifest.
+pub(crate) const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
+/// What shows that a manifest stands in for tags that are being removed.
+pub(crate) const PLACEHOLDER_ANNOTATION: &str = "io.github.docker-registry-prune.placeholder";
+/// What is held of all that builders annotate.
+const ANNOTATIONS: [&str; 2] = [CREATED_ANNOTATION, PLACEHOLDER_ANNOTATION];
+
 /// Every manifest type this tool reads, in the order in which it asks for them.
 pub(crate) const ACCEPTED: [&str; 4] = [DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX];
 
@@ -44,10 +51,11 @@ pub(crate) struct Manifest {
     pub(crate) media_type: MediaType,
     pub(crate) kind: ManifestKind,
     pub(crate) config: Option<Arc<Descriptor>>,
-    pub(crate) layers: Vec<Arc<Descriptor>>,
+    pub(crate) layers: Box<[Arc<Descriptor>]>,
     /// The entries of an index, in its order. `BuildKit` caches list blobs here: see [`Descriptor::is_manifest`].
-    pub(crate) children: Vec<Arc<Descriptor>>,
+    pub(crate) children: Box<[Arc<Descriptor>]>,
     pub(crate) subject: Option<Arc<Descriptor>>,
+    /// Those of [`ANNOTATIONS`].
     pub(crate) annotations: BTreeMap<String, String>,
     /// The manifest's own.
     pub(crate) size: ByteSize,
@@ -130,11 +138,7 @@ impl Manifest {
         let kind = kind_of(media_type, &wire)?;
         let descriptor = |wire: WireDescriptor| Descriptor::try_from(wire).map(Arc::new);
         let descriptors = |list: Option<Vec<WireDescriptor>>| {
-            let list = list.unwrap_or_default().into_iter().map(descriptor);
-            let mut list = list.collect::<Result<Vec<_>, _>>()?;
-            // What was collected in place of the longer ones has room for those.
-            list.shrink_to_fit();
-            Ok::<_, String>(list)
+            list.unwrap_or_default().into_iter().map(descriptor).collect::<Result<Box<[_]>, _>>()
         };
         if kind == ManifestKind::Schema1 {
             return Ok(Self::without_references(digest, media_type, raw));
@@ -147,7 +151,7 @@ impl Manifest {
             layers: descriptors(wire.layers)?,
             children: descriptors(wire.manifests)?,
             subject: wire.subject.map(descriptor).transpose()?,
-            annotations: wire.annotations.unwrap_or_default(),
+            annotations: wire.annotations.into_iter().flatten().filter(is_of_interest).into_map(),
             size: ByteSize(raw.len() as u64),
             raw: None,
         })
@@ -159,8 +163,8 @@ impl Manifest {
             media_type: media_type.into(),
             kind: ManifestKind::Schema1,
             config: None,
-            layers: Vec::new(),
-            children: Vec::new(),
+            layers: Box::default(),
+            children: Box::default(),
             subject: None,
             annotations: BTreeMap::new(),
             size: ByteSize(raw.len() as u64),
@@ -187,6 +191,10 @@ impl Manifest {
     pub(crate) fn child_manifests(&self) -> impl Iterator<Item = &Descriptor> {
         self.children.iter().filter(|child| child.is_manifest()).map(Arc::as_ref)
     }
+}
+
+fn is_of_interest((name, _): &(String, String)) -> bool {
+    ANNOTATIONS.contains(&name.as_str())
 }
 
 impl Descriptor {

@@ -1,15 +1,16 @@
 //! What a content is, as whoever pushed it says.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
-/// Few types name nearly everything in a registry: those take no memory of their own.
+/// Few types name everything in a registry: each is held once, as long as the program runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct MediaType(Cow<'static, str>);
+pub(crate) struct MediaType(&'static str);
 
 const COMMON: [&str; 13] = [
     DOCKER_MANIFEST,
@@ -29,26 +30,35 @@ const COMMON: [&str; 13] = [
 
 impl MediaType {
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        self.0
     }
 }
 
 impl From<&str> for MediaType {
     fn from(text: &str) -> Self {
-        let common = COMMON.into_iter().find(|common| *common == text);
-        Self(common.map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed))
+        static OTHERS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        if let Some(common) = COMMON.into_iter().find(|common| *common == text) {
+            return Self(common);
+        }
+        let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = others.get(text).copied();
+        Self(known.unwrap_or_else(|| {
+            let new: &'static str = text.to_owned().leak();
+            others.insert(new);
+            new
+        }))
     }
 }
 
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.0)
     }
 }
 
 impl Serialize for MediaType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(self.0)
     }
 }
 

@@ -25,3 +25,13 @@ pub(crate) trait Ordered: Iterator + Sized {
 }
 
 impl<I: Iterator> Ordered for I {}
+
+/// The same without room for more: what was filled one by one, and is held long, is half empty.
+pub(crate) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    *map = std::mem::take(map).into_iter().collect();
+}
+
+/// The same for a set.
+pub(crate) fn pack_set<T: Ord>(set: &mut BTreeSet<T>) {
+    *set = std::mem::take(set).into_iter().collect();
+}

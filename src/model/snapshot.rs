@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::manifest::CREATED_ANNOTATION;
+use super::ordered::pack;
 use super::{
     Created, Descriptor, Digest, Flaw, ImageFacts, Manifest, ManifestKind, Platform, RegistryAddress,
     Repository, Source, StoreView, Tag,
 };
-
-/// The date an image's maker wrote into its manifest.
-const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 
 /// One reading of a registry, or of those of its repositories that a command needs.
 #[derive(Debug, Clone)]
@@ -67,6 +66,13 @@ pub(crate) enum ManifestState {
 }
 
 impl RepositoryView {
+    /// Leaves no room for more.
+    pub(crate) fn pack(&mut self) {
+        pack(&mut self.tags);
+        pack(&mut self.manifests);
+        pack(&mut self.facts);
+    }
+
     pub(crate) fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
         match self.manifests.get(digest) {
             Some(ManifestState::Read(manifest)) => Some(manifest),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::ordered::{pack, pack_set};
 use super::{ByteSize, Digest, Repository, Tag};
 
 /// One reading of a store. What is odd in it is named, and explains nothing: it is kept with all that it may refer to.
@@ -17,6 +18,18 @@ pub(crate) struct StoreView {
     /// Everything in the store, as `du` counts it: folders, links and what is odd too.
     pub(crate) on_disk: ByteSize,
     pub(crate) odd: Vec<Odd>,
+}
+
+impl StoreView {
+    /// Leaves no room for more.
+    pub(crate) fn pack(&mut self) {
+        pack(&mut self.blobs);
+        for stored in self.repositories.values_mut() {
+            pack(&mut stored.tags);
+            pack(&mut stored.revisions);
+            pack_set(&mut stored.layers);
+        }
+    }
 }
 
 /// A repository's own files: links and uploads, but no content.

@@ -179,7 +179,8 @@ pub(super) fn doomed<'a>(
         if let (TagState::At(digest), Some(Verdict::Remove(_))) = (state, decided.verdicts.get(tag))
             && may_go(digest)
         {
-            let doom = doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::new())));
+            // Most have one tag, and room for no more.
+            let doom = doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::with_capacity(1))));
             if let Why::Untagged(tags) = &mut doom.why {
                 tags.push(tag.clone());
             }

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::model::manifest::OCI_INDEX;
+use crate::model::manifest::{OCI_INDEX, PLACEHOLDER_ANNOTATION};
 use crate::model::{Digest, Manifest, ManifestKind, RegistryAddress, Repository, Tag};
-
-const MARK: &str = "io.github.docker-registry-prune.placeholder";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placeholder {
@@ -31,7 +29,7 @@ impl Placeholder {
     ) -> Self {
         let tags = tags.map(Tag::as_str).collect::<Vec<_>>().join(" ");
         let made_for = format!("{registry}/{repository} {now} {}", Digest::of(tags.as_bytes()));
-        let body = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": { MARK: made_for } });
+        let body = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": { PLACEHOLDER_ANNOTATION: made_for } });
         let raw: Arc<[u8]> = body.to_string().into_bytes().into();
         Self { digest: Digest::of(&raw), raw }
     }
@@ -41,5 +39,5 @@ impl Placeholder {
 pub(crate) fn is_one(manifest: &Manifest) -> bool {
     manifest.kind == ManifestKind::Index
         && manifest.children.is_empty()
-        && manifest.annotations.contains_key(MARK)
+        && manifest.annotations.contains_key(PLACEHOLDER_ANNOTATION)
 }

@@ -34,29 +34,28 @@ impl Estimate {
     }
 }
 
-/// Fills in what each repository's removals give back by themselves.
-pub(super) fn count(snapshot: &Snapshot, repositories: &mut [RepositoryPlan]) {
-    let sizes: Vec<ByteSize> = {
-        let going = Going::new(repositories);
-        let held = held(snapshot, &going);
-        repositories.iter().map(|plan| unheld(snapshot, [plan], &held)).collect()
+/// What the whole plan gives back, and what each repository's removals do by themselves: the sum of those can be more,
+/// for two may give up the same blob.
+pub(super) fn count(
+    snapshot: &Snapshot,
+    repositories: &[RepositoryPlan],
+    going: &Going<'_>,
+) -> (Estimate, Vec<ByteSize>) {
+    let held = held(snapshot, going);
+    let freed = repositories.iter().map(|plan| unheld(snapshot, [plan], &held).into_values().sum()).collect();
+    let unheld = unheld(snapshot, repositories, &held);
+    let garbage = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)).map(|store| {
+        let is_garbage = |digest: &Digest| !held.contains(digest) && !unheld.contains_key(digest);
+        let files = store.blobs.iter().filter(|(digest, _)| is_garbage(digest));
+        files.map(|(_, file)| file.size).sum()
+    });
+    let estimate = Estimate {
+        deletions: unheld.into_values().sum(),
+        garbage: garbage.unwrap_or_default(),
+        is_exact: garbage.is_some(),
+        ..Estimate::default()
     };
-    for (plan, size) in repositories.iter_mut().zip(sizes) {
-        plan.freed = size;
-    }
-}
-
-/// What the whole plan gives back. It can be less than the sum over repositories: two may give up the same blob.
-pub(super) fn estimate(snapshot: &Snapshot, repositories: &[RepositoryPlan]) -> Estimate {
-    let held_after = held(snapshot, &Going::new(repositories));
-    let deletions = unheld(snapshot, repositories, &held_after);
-    let Some(store) = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)) else {
-        return Estimate { deletions, ..Estimate::default() };
-    };
-    let held_before = held(snapshot, &Going::new(&[]));
-    let garbage = store.blobs.iter().filter(|(digest, _)| !held_before.contains(digest));
-    let garbage = garbage.map(|(_, file)| file.size).sum();
-    Estimate { deletions, garbage, is_exact: true, ..Estimate::default() }
+    (estimate, freed)
 }
 
 pub(super) fn stale_uploads(store: &StoreView, older_than: Age) -> ByteSize {
@@ -81,7 +80,7 @@ fn unheld<'a>(
     snapshot: &'a Snapshot,
     plans: impl IntoIterator<Item = &'a RepositoryPlan>,
     held: &BTreeSet<&Digest>,
-) -> ByteSize {
+) -> BTreeMap<&'a Digest, ByteSize> {
     let mut unheld: BTreeMap<&Digest, ByteSize> = BTreeMap::new();
     for plan in plans {
         let view = snapshot.view(&plan.repository);
@@ -93,7 +92,7 @@ fn unheld<'a>(
             unheld.extend(sizes.into_iter().filter(|(digest, _)| !held.contains(digest)));
         }
     }
-    unheld.into_values().sum()
+    unheld
 }
 
 /// A manifest and what it names, by the sizes that it says.

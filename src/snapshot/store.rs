@@ -86,6 +86,7 @@ pub(crate) async fn from_store(
     if let Some(reader) = &reader {
         attachments::read_subjects(reader, &mut snapshot, unseen, ui).await;
     }
+    snapshot.read_repositories_mut().for_each(|(_, view)| view.pack());
     snapshot.store = Some(view);
     Ok(snapshot)
 }

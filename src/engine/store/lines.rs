@@ -228,6 +228,7 @@ impl Lines {
         // Several may have come upon it.
         self.view.odd.dedup();
         self.view.now = self.now.unwrap_or_default();
+        self.view.pack();
         self.view
     }
 }
