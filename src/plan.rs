@@ -34,7 +34,7 @@ mod tests;
 
 use decided::{Decided, decide};
 pub(crate) use named::is_absent;
-pub(crate) use space::Estimate;
+pub(crate) use space::{Estimate, Left};
 
 /// What a command asks for.
 #[derive(Debug, Clone)]
@@ -354,9 +354,9 @@ impl Plan {
         self.repositories.iter().map(|plan| plan.removed_untagged().count()).sum()
     }
 
-    /// Counts the uploads that a collection takes along.
+    /// Counts the uploads that a collection takes along, and the repositories that it leaves empty.
     pub(crate) fn count_uploads(&mut self, store: &StoreView, older_than: Age) {
-        self.estimate.uploads = space::stale_uploads(store, older_than);
+        space::count_uploads(&mut self.estimate, store, older_than);
     }
 }
 

@@ -46,6 +46,15 @@ pub(crate) struct StoredRepository {
     pub(crate) on_disk: ByteSize,
 }
 
+impl StoredRepository {
+    /// Whether there is nothing in it but folders, links to blobs and uploads that nobody has gone on with since.
+    pub(crate) fn is_empty(&self, stale_before: Timestamp) -> bool {
+        self.tags.is_empty()
+            && self.revisions.is_empty()
+            && self.uploads.values().all(|upload| upload.touched < stale_before)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredTag {
     /// `None`: its link is missing, empty or no digest.

@@ -21,6 +21,22 @@ pub(crate) struct Estimate {
     pub(crate) uploads: ByteSize,
     /// Whether everything that holds a blob is known; else it is the most that can come back of what the plan deletes.
     pub(crate) is_exact: bool,
+    /// What there is to collect if nothing is deleted; `None` where that is not known.
+    pub(crate) left: Option<Left>,
+}
+
+/// What a collection takes whatever is deleted, and the registry is worth stopping for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) blobs: usize,
+    pub(crate) repositories: usize,
+    pub(crate) uploads: usize,
+}
+
+impl Left {
+    pub(crate) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
 }
 
 impl Estimate {
@@ -44,23 +60,33 @@ pub(super) fn count(
     let held = held(snapshot, going);
     let freed = repositories.iter().map(|plan| unheld(snapshot, [plan], &held).into_values().sum()).collect();
     let unheld = unheld(snapshot, repositories, &held);
-    let garbage = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)).map(|store| {
+    let mut estimate = Estimate { deletions: unheld.values().copied().sum(), ..Estimate::default() };
+    if let Some(store) = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)) {
         let is_garbage = |digest: &Digest| !held.contains(digest) && !unheld.contains_key(digest);
-        let files = store.blobs.iter().filter(|(digest, _)| is_garbage(digest));
-        files.map(|(_, file)| file.size).sum()
-    });
-    let estimate = Estimate {
-        deletions: unheld.into_values().sum(),
-        garbage: garbage.unwrap_or_default(),
-        is_exact: garbage.is_some(),
-        ..Estimate::default()
-    };
+        let garbage = || store.blobs.iter().filter(|(digest, _)| is_garbage(digest));
+        estimate.garbage = garbage().map(|(_, file)| file.size).sum();
+        estimate.is_exact = true;
+        estimate.left = is_clear(store).then(|| Left { blobs: garbage().count(), ..Left::default() });
+    }
     (estimate, freed)
 }
 
-pub(super) fn stale_uploads(store: &StoreView, older_than: Age) -> ByteSize {
+/// Whether each repository without manifests shows that it is empty: one with tags that are nowhere does not.
+fn is_clear(store: &StoreView) -> bool {
+    store.repositories.values().all(|stored| !stored.revisions.is_empty() || stored.tags.is_empty())
+}
+
+/// Counts what a collection tidies up as well.
+pub(super) fn count_uploads(estimate: &mut Estimate, store: &StoreView, older_than: Age) {
+    let stale_before = older_than.before(store.now);
     let uploads = store.repositories.values().flat_map(|repository| repository.uploads.values());
-    uploads.filter(|upload| upload.touched < older_than.before(store.now)).map(|upload| upload.size).sum()
+    let stale = || uploads.clone().filter(|upload| upload.touched < stale_before);
+    estimate.uploads = stale().map(|upload| upload.size).sum();
+    if let Some(left) = &mut estimate.left {
+        left.uploads = stale().count();
+        left.repositories =
+            store.repositories.values().filter(|repository| repository.is_empty(stale_before)).count();
+    }
 }
 
 /// Whether nothing in the store can hold a blob unseen. What Docker's first manifest format refers to is not read.

@@ -161,11 +161,7 @@ fn empty_repositories(snapshot: &Snapshot, store: &StoreView, stale_before: Time
         let is_read_empty = snapshot
             .view(name)
             .is_none_or(|view| view.tags.is_empty() && view.manifests.values().all(is_absent));
-        stored.tags.is_empty()
-            && stored.revisions.is_empty()
-            && stored.uploads.values().all(|upload| upload.touched < stale_before)
-            && is_read_empty
-            && !is_odd(name)
+        stored.is_empty(stale_before) && is_read_empty && !is_odd(name)
     };
     let empty: Vec<_> = store.repositories.iter().filter(is_empty).collect();
     // Folders and links are no content: they weigh what they take.

@@ -5,8 +5,11 @@ use crate::cli::Format;
 use crate::collect;
 use crate::error::{self, Failure};
 use crate::outcome::Collection;
-use crate::plan::{Plan, Request};
+use crate::leftovers::Counts;
+use crate::model::ByteSize;
+use crate::plan::{Left, Plan, Request};
 use crate::report::{self, Ended};
+use crate::site::Site;
 
 use super::{Change, Collects, Planned};
 use crate::commands::Session;
@@ -17,15 +20,15 @@ impl Change {
     pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
         let planned = Planned::of(&plan, self.output.format);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
-            let task = self.task(session, site, &planned);
-            let survey = session.unless_cancelled(collect::survey(site)).await?;
-            let eligible = survey.output.eligible().len();
-            session.ui.say(&format!("The collector would remove {eligible} blobs that nothing refers to."));
-            let left = collect::leftovers(&task).await;
-            if left.are_worth_a_stop() {
+            let (left, bytes) = match planned.estimate.left {
+                Some(left) => (left, planned.estimate.uploads),
+                None => self.look(session, site, &planned).await?,
+            };
+            let Left { blobs, repositories, uploads } = left;
+            session.ui.say(&format!("The collector would remove {blobs} blobs that nothing refers to."));
+            if repositories > 0 || uploads > 0 {
                 session.ui.say(&format!(
-                    "Repositories without images that would go: {}; unfinished uploads: {}, {}.",
-                    left.repositories, left.uploads, left.bytes
+                    "Repositories without images that would go: {repositories}; unfinished uploads: {uploads}, {bytes}."
                 ));
             }
         }
@@ -46,6 +49,19 @@ impl Change {
         Ok(0)
     }
 
+    /// Where the files do not tell what is left: the collector's dry run, and a listing of them. With the size of the uploads.
+    async fn look(
+        &self,
+        session: &Session,
+        site: &Site,
+        planned: &Planned,
+    ) -> anyhow::Result<(Left, ByteSize)> {
+        let survey = session.unless_cancelled(collect::survey(site)).await?;
+        let Counts { repositories, uploads, bytes, .. } =
+            collect::leftovers(&self.task(session, site, planned)).await;
+        Ok((Left { blobs: survey.output.eligible().len(), repositories, uploads }, bytes))
+    }
+
     /// Whether a run without deletions has anything to collect: the registry is not stopped to find out.
     pub(super) async fn has_garbage(
         &self,
@@ -63,6 +79,9 @@ impl Change {
             }
             _ => return Ok(false),
         };
+        if let Some(left) = plan.estimate.left {
+            return blocked(&plan.blockers).map_or(Ok(!left.is_nothing()), |refusal| Err(refusal.into()));
+        }
         let planned = Planned::of(plan, self.output.format);
         let survey = session.unless_cancelled(collect::survey(site)).await;
         // The mend of a manifest that cannot be read is the same, whoever comes upon it.

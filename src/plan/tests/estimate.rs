@@ -2,8 +2,8 @@
 
 use super::world::{World, now, world};
 use super::{by, keep, make, remove};
-use crate::model::ByteSize;
-use crate::plan::{Estimate, Plan, Request};
+use crate::age::Age;
+use crate::plan::{Estimate, Left, Plan, Request};
 use crate::policy::Rule;
 
 fn plain() -> Request {
@@ -16,13 +16,10 @@ fn plan(world: &World, request: &Request) -> Plan {
 
 #[track_caller]
 fn estimated(world: &World, request: &Request, deletions: u64, garbage: u64) {
-    let expected = Estimate {
-        deletions: ByteSize(deletions),
-        garbage: ByteSize(garbage),
-        uploads: ByteSize(0),
-        is_exact: true,
-    };
-    assert_eq!(plan(world, request).estimate, expected);
+    let Estimate { deletions: deleted, garbage: from_before, uploads, is_exact, left } =
+        plan(world, request).estimate;
+    assert_eq!((deleted.0, from_before.0, uploads.0, is_exact), (deletions, garbage, 0, true));
+    assert_eq!(left.unwrap().blobs > 0, garbage > 0);
 }
 
 /// A layer that two images share, one of them in another repository.
@@ -99,4 +96,34 @@ fn uploads_count_when_they_are_stale() {
     let mut plan = plan(&world, &plain());
     plan.count_uploads(snapshot.store.as_ref().unwrap(), "24h".parse().unwrap());
     assert_eq!((plan.estimate.uploads.0, plan.estimate.total().0), (300, 300));
+}
+
+#[test]
+fn what_is_worth_a_stop_is_known_without_asking_the_collector() {
+    let day: Age = "24h".parse().unwrap();
+    let left = |world: &World, request: &Request| {
+        let snapshot = world.snapshot();
+        let mut plan = make(&snapshot, request, now()).unwrap();
+        plan.count_uploads(snapshot.store.as_ref().unwrap(), day);
+        plan.estimate.left
+    };
+    let of = |blobs, repositories, uploads| Some(Left { blobs, repositories, uploads });
+    assert_eq!(left(&shared(), &plain()), of(0, 0, 0));
+    // What only a deletion would leave is not there yet.
+    assert_eq!(left(&shared(), &keep(1)), of(0, 0, 0));
+    let emptied = |name: &str| shared().tag(name, "v1", "a").untag(name, "v1");
+    let littered = emptied("emptied").files(|files| {
+        files.blob("nobody's", 0);
+        files.layer("emptied", "one");
+        files.upload("app", 25 * 60, 10);
+        files.upload("app", 60, 10);
+    });
+    assert_eq!(left(&littered, &plain()), of(1, 1, 1));
+    let begun = emptied("begun").files(|files| files.upload("begun", 60, 10));
+    assert_eq!(left(&begun, &plain()), of(0, 0, 0));
+    // Tags that are nowhere: whether the repository goes shows when nobody writes.
+    let nowhere = emptied("emptied").files(|files| files.tag("emptied", "v1", None));
+    assert_eq!(left(&nowhere, &plain()), None);
+    let odd = shared().files(|files| files.odd(None));
+    assert_eq!(left(&odd, &plain()), None);
 }
