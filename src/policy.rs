@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use semver::Version;
@@ -282,13 +283,9 @@ fn judge_by(
     }
     for (group, mut members) in groups {
         members.sort_by(|(one, this), (other, that)| newest_first(one, this.tag, other, that.tag));
-        for (index, (_, candidate)) in members.into_iter().enumerate() {
-            let standing = Standing {
-                rule: rule.name.clone(),
-                group: group.clone(),
-                rank: index + 1,
-                order: rule.order,
-            };
+        let group: Option<Arc<str>> = group.map(Arc::from);
+        for (rank, (_, candidate)) in (1..).zip(members) {
+            let standing = Standing { rule: rule.name.clone(), group: group.clone(), rank, order: rule.order };
             verdicts.push((candidate.tag.clone(), by_standing(rule, view, candidate, standing, now)));
         }
     }
@@ -353,7 +350,7 @@ fn by_standing(
     standing: Standing,
     now: Timestamp,
 ) -> Verdict {
-    let is_within = |limit: Option<u32>| limit.is_some_and(|limit| standing.rank <= limit as usize);
+    let is_within = |limit: Option<u32>| limit.is_some_and(|limit| standing.rank <= limit);
     if let Some(floor) = rule.at_least
         && is_within(rule.at_least)
     {

@@ -86,6 +86,7 @@ pub(crate) struct Platform {
 pub(crate) struct Shared {
     descriptors: HashSet<Arc<Descriptor>>,
     platforms: HashSet<Arc<Platform>>,
+    labels: HashSet<Arc<BTreeMap<String, String>>>,
 }
 
 impl Shared {
@@ -97,7 +98,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn share_platform(&mut self, facts: &mut ImageFacts) {
+    pub(crate) fn share_facts(&mut self, facts: &mut ImageFacts) {
+        share(&mut self.labels, &mut facts.labels);
         if let Some(platform) = &mut facts.platform {
             share(&mut self.platforms, platform);
         }
@@ -114,10 +116,10 @@ fn share<T: Eq + Hash>(known: &mut HashSet<Arc<T>>, value: &mut Arc<T>) {
 /// What an image's config says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageFacts {
-    pub(crate) created: Option<String>,
+    pub(crate) created: Option<Box<str>>,
     pub(crate) platform: Option<Arc<Platform>>,
     /// Those that somebody asks for.
-    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) labels: Arc<BTreeMap<String, String>>,
 }
 
 impl Manifest {
@@ -218,7 +220,7 @@ impl ImageFacts {
         };
         let labels = wire.config.and_then(|config| config.labels).into_iter().flatten();
         let labels = labels.filter(|(label, _)| wanted(label)).into_map();
-        Self { created: wire.created, platform, labels }
+        Self { created: wire.created.map(String::into_boxed_str), platform, labels: Arc::new(labels) }
     }
 
     pub(crate) fn created(&self, now: jiff::Timestamp) -> Created {

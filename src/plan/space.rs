@@ -1,7 +1,7 @@
 //! How many bytes a collection gives back after a plan: each blob is counted once, and only if nothing that stays needs it.
 //! Where the store was read these are the sizes of its files, and what is garbage already counts too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::age::Age;
 use crate::model::{
@@ -58,11 +58,11 @@ pub(super) fn count(
     going: &Going<'_>,
 ) -> (Estimate, Vec<ByteSize>) {
     let held = held(snapshot, going);
-    let freed = repositories.iter().map(|plan| unheld(snapshot, [plan], &held).into_values().sum()).collect();
-    let unheld = unheld(snapshot, repositories, &held);
-    let mut estimate = Estimate { deletions: unheld.values().copied().sum(), ..Estimate::default() };
+    let freed = repositories.iter().map(|plan| unheld(snapshot, [plan], &held).1).collect();
+    let (unheld, deletions) = unheld(snapshot, repositories, &held);
+    let mut estimate = Estimate { deletions, ..Estimate::default() };
     if let Some(store) = snapshot.store.as_ref().filter(|store| is_explained(snapshot, store)) {
-        let is_garbage = |digest: &Digest| !held.contains(digest) && !unheld.contains_key(digest);
+        let is_garbage = |digest: &Digest| !held.contains(digest) && !unheld.contains(digest);
         let garbage = || store.blobs.iter().filter(|(digest, _)| is_garbage(digest));
         estimate.garbage = garbage().map(|(_, file)| file.size).sum();
         estimate.is_exact = true;
@@ -101,13 +101,14 @@ fn is_explained(snapshot: &Snapshot, store: &StoreView) -> bool {
     snapshot.is_whole && store.odd.is_empty() && all_read && none_unread
 }
 
-/// What the removals of `plans` leave without a holder.
+/// What the removals of `plans` leave without a holder, and its size.
 fn unheld<'a>(
     snapshot: &'a Snapshot,
     plans: impl IntoIterator<Item = &'a RepositoryPlan>,
     held: &BTreeSet<&Digest>,
-) -> BTreeMap<&'a Digest, ByteSize> {
-    let mut unheld: BTreeMap<&Digest, ByteSize> = BTreeMap::new();
+) -> (BTreeSet<&'a Digest>, ByteSize) {
+    let mut unheld = BTreeSet::new();
+    let mut total = ByteSize(0);
     for plan in plans {
         let view = snapshot.view(&plan.repository);
         for manifest in plan.manifests.iter().filter_map(|removal| view?.manifest(&removal.digest)) {
@@ -115,10 +116,11 @@ fn unheld<'a>(
                 None => said(manifest),
                 Some(store) => on_file(manifest, store),
             };
-            unheld.extend(sizes.into_iter().filter(|(digest, _)| !held.contains(digest)));
+            let sizes = sizes.into_iter().filter(|(digest, _)| !held.contains(digest));
+            total += sizes.filter(|(digest, _)| unheld.insert(*digest)).map(|(_, size)| size).sum();
         }
     }
-    unheld
+    (unheld, total)
 }
 
 /// A manifest and what it names, by the sizes that it says.

@@ -79,7 +79,7 @@ pub(crate) fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
         let mut rule = reader.rule(wire);
         // The only rule needs no name to be told from others.
         if rule.name.is_none() && file.rule.len() > 1 {
-            rule.name = Some((number + 1).to_string());
+            rule.name = Some((number + 1).to_string().into());
         }
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             let what = format!("there is another rule `{}`", rule.name.as_deref().unwrap_or_default());
@@ -164,7 +164,7 @@ impl Reader<'_> {
         let (at, whole) = (place(self.text, wire.span()), wire.span());
         let wire = wire.get_ref();
         let rule = Rule {
-            name: wire.name.as_ref().map(|name| name.get_ref().clone()),
+            name: wire.name.as_ref().map(|name| name.get_ref().as_str().into()),
             origin: Some(at),
             selection: Selection {
                 patterns: self.patterns(&wire.patterns),

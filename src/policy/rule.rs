@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use regex_lite::{Match, Regex};
 
@@ -14,7 +15,7 @@ use crate::reference::Pattern;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rule {
     /// Shown with every reason; a rule from the command line has none.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Arc<str>>,
     /// Where its file begins to say it.
     pub(crate) origin: Option<Origin>,
     pub(crate) selection: Selection,

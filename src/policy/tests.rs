@@ -101,11 +101,10 @@ fn add(view: &mut RepositoryView, tag: &str, days: Option<i64>, labels: &[(&str,
         size: ByteSize(0),
         raw: None,
     };
-    let facts = ImageFacts {
-        created: Some(days.map_or("1970-01-01T00:00:00Z".to_owned(), |days| days_ago(days).to_string())),
-        platform: None,
-        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-    };
+    let labels: BTreeMap<_, _> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let created = days.map_or("1970-01-01T00:00:00Z".to_owned(), |days| days_ago(days).to_string());
+    let facts = ImageFacts { created: Some(created.into()), platform: None, labels: labels.into() };
     view.tags.insert(tag.parse().unwrap(), TagState::At(digest.clone()));
     view.manifests.insert(digest.clone(), ManifestState::Read(Box::new(manifest)));
     view.facts.insert(digest, Ok(facts));
@@ -269,7 +268,7 @@ fn rules_are_keeps_and_any_of_them_saves() {
         ("pr-2", Some(1)),
         ("other", Some(99)),
     ]);
-    let named = |name: &str, rule: Rule| Rule { name: Some(name.to_owned()), ..rule };
+    let named = |name: &str, rule: Rule| Rule { name: Some(name.into()), ..rule };
     let releases = named("releases", Rule { selection: tags(&["v*"]), ..keep(1) });
     let requests = named(
         "requests",

@@ -1,6 +1,7 @@
 //! What became of a tag, and the words for it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -19,11 +20,11 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// The rule's name, where a policy has several.
-    pub(crate) rule: Option<String>,
+    pub(crate) rule: Option<Arc<str>>,
     /// What the rule's expression captured: tags are counted per group.
-    pub(crate) group: Option<String>,
+    pub(crate) group: Option<Arc<str>>,
     /// 1 is the newest.
-    pub(crate) rank: usize,
+    pub(crate) rank: u32,
     pub(crate) order: Order,
 }
 
@@ -53,7 +54,7 @@ pub(crate) enum Kept {
         age: Age,
     },
     UnknownDate {
-        rule: Option<String>,
+        rule: Option<Arc<str>>,
         why: String,
     },
     /// A rule gives it up, but nothing goes that soon.
@@ -68,7 +69,7 @@ pub(crate) enum Kept {
         least: Age,
     },
     NoVersion {
-        rule: Option<String>,
+        rule: Option<Arc<str>>,
     },
     Unreadable {
         why: String,

@@ -68,7 +68,7 @@ pub(crate) async fn read_facts(
     while let Some((holders, mut facts)) = read.next().await {
         progress.advance(1);
         if let Ok(facts) = &mut facts {
-            shared.share_platform(facts);
+            shared.share_facts(facts);
         }
         note(repositories, holders, &facts);
     }
@@ -112,7 +112,7 @@ async fn stored(
     let mut facts = BTreeMap::new();
     let tell = |config: &Digest, content: &[u8]| {
         let mut said = ImageFacts::parse(content, labels);
-        shared.share_platform(&mut said);
+        shared.share_facts(&mut said);
         facts.insert(config.clone(), said);
     };
     // What was not told by then is asked for.

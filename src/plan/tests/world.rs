@@ -248,7 +248,7 @@ impl World {
             ..bare(name)
         };
         let facts =
-            ImageFacts { created: created.map(str::to_owned), platform: None, labels: BTreeMap::new() };
+            ImageFacts { created: created.map(Box::from), platform: None, labels: Arc::default() };
         self.view(repository).facts.insert(digest_of(name), Ok(facts));
         self.insert(repository, name, manifest);
         self

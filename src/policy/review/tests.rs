@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::super::file;
 use super::*;
 use crate::model::manifest::OCI_MANIFEST;
@@ -28,9 +30,9 @@ fn snapshot(tags: &[&str]) -> Snapshot {
             raw: None,
         };
         let facts = ImageFacts {
-            created: Some("2026-01-01T00:00:00Z".to_owned()),
+            created: Some("2026-01-01T00:00:00Z".into()),
             platform: None,
-            labels: [].into(),
+            labels: Arc::default(),
         };
         view.tags.insert(tag.parse().unwrap(), TagState::At(digest.clone()));
         view.manifests.insert(digest.clone(), ManifestState::Read(Box::new(manifest)));
