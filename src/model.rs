@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub(crate) mod created;
 pub(crate) mod digest;
 pub(crate) mod flaw;
+mod held;
 pub(crate) mod holdings;
 pub(crate) mod manifest;
 pub(crate) mod media_type;

@@ -285,7 +285,8 @@ fn judge_by(
         members.sort_by(|(one, this), (other, that)| newest_first(one, this.tag, other, that.tag));
         let group: Option<Arc<str>> = group.map(Arc::from);
         for (rank, (_, candidate)) in (1..).zip(members) {
-            let standing = Standing { rule: rule.name.clone(), group: group.clone(), rank, order: rule.order };
+            let standing =
+                Standing { rule: rule.name.clone(), group: group.clone(), rank, order: rule.order };
             verdicts.push((candidate.tag.clone(), by_standing(rule, view, candidate, standing, now)));
         }
     }

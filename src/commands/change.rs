@@ -116,6 +116,10 @@ impl Change {
         let dating = Box::pin(self.date(session, &registry, &place, &mut snapshot));
         session.unless_cancelled(dating).await?;
         self.leave_out_what_is_removed(session, &snapshot);
+        if let Some(store) = &mut snapshot.store {
+            // A large registry has many, and nothing is read any more.
+            store.forget_layers();
+        }
         let mut plan = self.plan(session, &registry, &place, &mut snapshot).await?;
         if !self.explain.is_empty() {
             return self.tell_why(session, &plan, &snapshot);

@@ -1,14 +1,14 @@
 //! The address of a manifest or blob, made from its content.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::fmt;
 use std::hash::{self, Hash};
+use std::ptr;
 use std::str::{self, FromStr};
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::{fmt, mem, ptr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::held::Held;
 use super::{InvalidName, printable};
 
 /// `sha256:<hex>`. A registry is full of them, and each is named in many places: so its bytes are held once, as long as
@@ -160,41 +160,6 @@ impl PartialOrd for Digest {
 impl Hash for Digest {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
         self.start().hash(state);
-    }
-}
-
-/// Sums of one length, each once, next to each other.
-struct Held<const LENGTH: usize>(LazyLock<Mutex<Sums<LENGTH>>>);
-
-#[derive(Default)]
-struct Sums<const LENGTH: usize> {
-    known: HashSet<&'static [u8; LENGTH]>,
-    room: &'static mut [[u8; LENGTH]],
-}
-
-impl<const LENGTH: usize> Held<LENGTH> {
-    const AT_ONCE: usize = 512;
-
-    const fn new() -> Self {
-        Self(LazyLock::new(Mutex::default))
-    }
-
-    fn hold(&self, sum: [u8; LENGTH]) -> &'static [u8; LENGTH] {
-        // A thread that panicked here left everything as it was.
-        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = sums.known.get(&sum) {
-            return known;
-        }
-        if sums.room.is_empty() {
-            sums.room = vec![[0; LENGTH]; Self::AT_ONCE].leak();
-        }
-        let Some((place, rest)) = mem::take(&mut sums.room).split_first_mut() else {
-            unreachable!("there is room");
-        };
-        *place = sum;
-        sums.room = rest;
-        sums.known.insert(place);
-        place
     }
 }
 

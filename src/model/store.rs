@@ -21,6 +21,13 @@ pub(crate) struct StoreView {
 }
 
 impl StoreView {
+    /// Forgets what a repository may serve, but for what it has as a manifest too.
+    pub(crate) fn forget_layers(&mut self) {
+        for StoredRepository { layers, revisions, .. } in self.repositories.values_mut() {
+            layers.retain(|layer| revisions.contains_key(layer));
+        }
+    }
+
     /// Leaves no room for more.
     pub(crate) fn pack(&mut self) {
         pack(&mut self.blobs);

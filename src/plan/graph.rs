@@ -180,7 +180,8 @@ pub(super) fn doomed<'a>(
             && may_go(digest)
         {
             // Most have one tag, and room for no more.
-            let doom = doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::with_capacity(1))));
+            let doom =
+                doomed.entry(digest).or_insert_with(|| Doom::new(Why::Untagged(Vec::with_capacity(1))));
             if let Why::Untagged(tags) = &mut doom.why {
                 tags.push(tag.clone());
             }

@@ -1,6 +1,7 @@
 //! What the configs of images say: from the store where that was read, else over HTTP.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use futures_util::stream::{self, StreamExt};
 
@@ -22,8 +23,10 @@ pub(crate) struct WantedFacts<'a> {
     pub(crate) labels: &'a dyn Fn(&str) -> bool,
 }
 
-/// The manifests that have a config.
-type Holders = Vec<(Repository, Digest)>;
+/// A config and a manifest that has it.
+type Holder = (Digest, Repository, Digest);
+/// By the digests of manifests.
+type Noted = BTreeMap<Repository, Vec<(Digest, Result<ImageFacts, String>)>>;
 
 /// What configs say; they are shared by digest over the whole registry, and each is read once. Without a registry to ask,
 /// what the store does not say is not known.
@@ -34,32 +37,47 @@ pub(crate) async fn read_facts(
     wanted: &WantedFacts<'_>,
     ui: &Ui,
 ) {
-    let mut configs: BTreeMap<Digest, Holders> = BTreeMap::new();
-    let mut foreign: Holders = Vec::new();
+    let mut noted = Noted::new();
+    let mut holders: Vec<Holder> = Vec::new();
     for (name, view) in views(repositories) {
         for (digest, manifest) in images(view, |tag| (wanted.of)(name, tag)) {
             match &manifest.config {
                 Some(config) if !manifest.is_artifact() => {
-                    configs.entry(config.digest.clone()).or_default().push((name.clone(), digest.clone()));
+                    holders.push((config.digest.clone(), name.clone(), digest.clone()));
                 }
-                _ => foreign.push((name.clone(), digest.clone())),
+                _ => {
+                    let why = "it is no image: its config says neither date nor labels";
+                    noted.entry(name.clone()).or_default().push((digest.clone(), Err(why.to_owned())));
+                }
             }
         }
     }
-    let why = "it is no image: its config says neither date nor labels";
-    note(repositories, foreign, &Err(why.to_owned()));
+    holders.sort_unstable();
+    let mut configs: Vec<&[Holder]> = holders.chunk_by(|one, other| one.0 == other.0).collect();
     let mut shared = Shared::default();
     let progress = ui.progress("Reading configs", configs.len());
     if let Some((store, view)) = store {
-        for (config, facts) in stored(store, view, &configs, wanted.labels, &mut shared).await {
+        let mut told = vec![false; configs.len()];
+        let readable: Vec<&Digest> =
+            configs.iter().filter_map(|holders| readable(view, holders.first()?)).collect();
+        let tell = |config: &Digest, content: &[u8]| {
             progress.advance(1);
-            note(repositories, configs.remove(&config).unwrap_or_default(), &Ok(facts));
-        }
+            let mut facts = ImageFacts::parse(content, wanted.labels);
+            shared.share_facts(&mut facts);
+            if let Ok(place) = configs.binary_search_by(|holders| holders[0].0.cmp(config)) {
+                note(&mut noted, configs[place], Ok(facts));
+                told[place] = true;
+            }
+        };
+        // What was not told by then is asked for.
+        let _ = store.contents(&readable, LARGEST_CONFIG, tell).await;
+        let mut told = told.into_iter();
+        configs.retain(|_| told.next() == Some(false));
     }
     let mut read = stream::iter(configs)
-        .map(|(config, holders)| async move {
+        .map(|holders| async move {
             let facts = match registry {
-                Some(registry) => read_config(registry, &config, &holders, wanted.labels).await,
+                Some(registry) => read_config(registry, holders, wanted.labels).await,
                 None => Err("its config could not be read from the store".to_owned()),
             };
             (holders, facts)
@@ -70,7 +88,12 @@ pub(crate) async fn read_facts(
         if let Ok(facts) = &mut facts {
             shared.share_facts(facts);
         }
-        note(repositories, holders, &facts);
+        note(&mut noted, holders, facts);
+    }
+    for (name, noted) in noted {
+        if let Some(view) = view_mut(repositories, &name) {
+            view.facts.append(&mut noted.into_iter().collect());
+        }
     }
 }
 
@@ -86,47 +109,24 @@ fn images(view: &RepositoryView, is_wanted: impl Fn(&Tag) -> bool) -> Vec<(&Dige
     manifests.filter(|(_, manifest)| manifest.kind == ManifestKind::Image).collect()
 }
 
-fn note(repositories: &mut Repositories, holders: Holders, facts: &Result<ImageFacts, String>) {
-    for (name, digest) in holders {
-        if let Some(view) = view_mut(repositories, &name) {
-            view.facts.insert(digest, facts.clone());
-        }
+fn note(noted: &mut Noted, holders: &[Holder], facts: Result<ImageFacts, String>) {
+    for ((_, name, digest), facts) in holders.iter().zip(iter::repeat_n(facts, holders.len())) {
+        noted.entry(name.clone()).or_default().push((digest.clone(), facts));
     }
 }
 
-/// What the store says; the registry decides about the rest.
-async fn stored(
-    store: &OpenStore<'_>,
-    view: &StoreView,
-    wanted: &BTreeMap<Digest, Holders>,
-    labels: &dyn Fn(&str) -> bool,
-    shared: &mut Shared,
-) -> BTreeMap<Digest, ImageFacts> {
-    let serves = |holders: &Holders, config: &Digest| {
-        let repository = holders.first().and_then(|(name, _)| view.repositories.get(name));
-        repository.is_some_and(|repository| repository.layers.contains(config))
-    };
-    let is_there = |config: &Digest| view.blobs.get(config).is_some_and(|blob| blob.size.0 <= LARGEST_CONFIG);
-    let readable = wanted.iter().filter(|(config, holders)| serves(holders, config) && is_there(config));
-    let readable: Vec<&Digest> = readable.map(|(config, _)| config).collect();
-    let mut facts = BTreeMap::new();
-    let tell = |config: &Digest, content: &[u8]| {
-        let mut said = ImageFacts::parse(content, labels);
-        shared.share_facts(&mut said);
-        facts.insert(config.clone(), said);
-    };
-    // What was not told by then is asked for.
-    let _ = store.contents(&readable, LARGEST_CONFIG, tell).await;
-    facts
+/// The config, if the store says it; the registry decides about the rest.
+fn readable<'a>(view: &StoreView, (config, name, _): &'a Holder) -> Option<&'a Digest> {
+    let is_served = view.repositories.get(name)?.layers.contains(config);
+    (is_served && view.blobs.get(config)?.size.0 <= LARGEST_CONFIG).then_some(config)
 }
 
 async fn read_config(
     registry: &Registry,
-    config: &Digest,
-    holders: &[(Repository, Digest)],
+    holders: &[Holder],
     labels: &dyn Fn(&str) -> bool,
 ) -> Result<ImageFacts, String> {
-    let Some((repository, _)) = holders.first() else {
+    let Some((config, repository, _)) = holders.first() else {
         return Err("no repository holds its config".to_owned());
     };
     match registry.blob(repository, config, LARGEST_CONFIG).await {

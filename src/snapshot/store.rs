@@ -2,6 +2,7 @@
 //! asked over HTTP, and that answer counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use super::attachments::{self, Named};
 use super::{
@@ -126,8 +127,7 @@ fn read_links(
     view: &StoreView,
     open: &mut Open,
 ) -> RepositoryView {
-    let mut read = RepositoryView::default();
-    for (tag, link) in &stored.tags {
+    let read = stored.tags.iter().map(|(tag, link)| {
         let state = match &link.digest {
             Some(digest) if is_held(stored, view, digest) => TagState::At(digest.clone()),
             Some(_) => TagState::Dangling,
@@ -136,9 +136,9 @@ fn read_links(
         if !matches!(state, TagState::At(_)) {
             open.tags.push((name.clone(), tag.clone(), state.clone()));
         }
-        read.tags.insert(tag.clone(), state);
-    }
-    read
+        (tag.clone(), state)
+    });
+    RepositoryView { tags: read.collect(), ..RepositoryView::default() }
 }
 
 fn is_held(stored: &StoredRepository, view: &StoreView, digest: &Digest) -> bool {
@@ -166,17 +166,20 @@ async fn read_contents(
     open: &mut Open,
     ui: &Ui,
 ) {
-    let mut holders: BTreeMap<&Digest, Vec<&Repository>> = BTreeMap::new();
+    let mut holders: Vec<(&Digest, &Repository)> = Vec::new();
     for (name, stored) in seen {
-        for digest in stored.revisions.keys().filter(|digest| is_held(stored, view, digest)) {
-            holders.entry(digest).or_default().push(name);
-        }
+        let held = stored.revisions.keys().filter(|digest| is_held(stored, view, digest));
+        holders.extend(held.map(|digest| (digest, *name)));
     }
+    holders.sort_unstable();
     let is_small =
         |digest: &Digest| view.blobs.get(digest).is_some_and(|blob| blob.size.0 <= LARGEST_MANIFEST);
-    let readable: Vec<&Digest> = holders.keys().copied().filter(|digest| is_small(digest)).collect();
+    let mut readable: Vec<&Digest> = holders.iter().map(|(digest, _)| *digest).collect();
+    readable.dedup();
+    readable.retain(|digest| is_small(digest));
     let progress = ui.progress("Reading manifests", readable.len());
     let mut shared = Shared::default();
+    let mut told: BTreeMap<&Repository, Vec<(Digest, ManifestState)>> = BTreeMap::new();
     let tell = |digest: &Digest, content: &[u8]| {
         progress.advance(1);
         let state = match Manifest::parse_stored(digest.clone(), content) {
@@ -186,18 +189,26 @@ async fn read_contents(
             }
             Err(why) => ManifestState::Unreadable(why),
         };
-        for name in holders.remove(digest).unwrap_or_default() {
-            if let Some(read) = view_mut(repositories, name) {
-                read.manifests.insert(digest.clone(), state.clone());
-            }
+        let first = holders.partition_point(|(held, _)| *held < digest);
+        let behind = holders.partition_point(|(held, _)| *held <= digest);
+        for ((_, name), state) in holders[first..behind].iter().zip(iter::repeat_n(state, behind - first)) {
+            told.entry(*name).or_default().push((digest.clone(), state));
         }
     };
     if let Err(error) = store.contents(&readable, LARGEST_MANIFEST, tell).await {
         ui.debug(|| format!("reading manifests from the store: {error:#}"));
     }
-    for (digest, names) in holders {
-        open.digests.extend(names.into_iter().map(|name| (name.clone(), digest.clone())));
+    for (name, told) in told {
+        if let Some(read) = view_mut(repositories, name) {
+            read.manifests.append(&mut told.into_iter().collect());
+        }
     }
+    let is_told = |(digest, name): &(&Digest, &Repository)| match repositories.get(*name) {
+        Some(RepositoryState::Read(read)) => read.manifests.contains_key(*digest),
+        _ => true,
+    };
+    let untold = holders.into_iter().filter(|holder| !is_told(holder));
+    open.digests.extend(untold.map(|(digest, name)| (name.clone(), digest.clone())));
 }
 
 async fn ask(reader: &Reader<'_>, repositories: &mut Repositories, open: Open, ui: &Ui) {

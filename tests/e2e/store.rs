@@ -1,6 +1,11 @@
 //! What a registry holds, read from the files of its store: the same as the registry says of itself, with less asking,
 //! and whatever is odd among the files stays and hides nothing.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::support::content::{DOCKER_LIST, Recipe, index, layer};
@@ -72,7 +77,7 @@ fn fill(registry: &Registry, seed: u64) {
     for name in names {
         for _ in 0..chance.below(6) {
             let image = &images[chance.below(images.len())];
-            match chance.below(5) {
+            match chance.below(6) {
                 0 => {
                     let other = &images[chance.below(images.len())];
                     client.push_index(name, &format!("index-{}", chance.below(2)), &[image, other]);
@@ -83,7 +88,8 @@ fn fill(registry: &Registry, seed: u64) {
                     client.put_manifest(name, "list", &list);
                 }
                 2 => client.push(name, &["current", "index", "link"], image),
-                3 => {
+                3 => client.push(name, &["_layers", "_uploads", "_manifests", "sha256"], image),
+                4 => {
                     let subject = images[chance.below(images.len())].manifest.digest.replace(':', "-");
                     client.push(name, &[&format!("{subject}.sig")], image);
                 }
@@ -113,6 +119,73 @@ fn the_store_and_the_registry_say_the_same() {
         agrees(&registry, &format!("seed {seed}"));
         let (store, api) = (planned(&registry, "store"), planned(&registry, "api"));
         assert_eq!(store["repositories"], api["repositories"], "seed {seed}");
+    }
+}
+
+/// With pushes under way a tag may be where it was when the reading began, where it is when that ends, or anywhere that
+/// it was meanwhile; and nothing else.
+#[test]
+fn while_there_are_pushes_they_differ_by_what_was_pushed_meanwhile() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    let pushed: Mutex<Vec<String>> = Mutex::default();
+    let push = |tag: &str| {
+        let number = pushed.lock().expect("the pushes").len();
+        let image = Recipe::new(&format!("racing {number}")).build();
+        pushed.lock().expect("the pushes").push(image.manifest.digest.clone());
+        registry.client.push("app", &["moving", tag], &image);
+        registry.client.push(&format!("other/{number}"), &["new"], &image);
+    };
+    // For each tag, at which of the images it is.
+    let read = |source: &str| -> BTreeMap<String, usize> {
+        let lines = tags(&registry, source);
+        let pushed = pushed.lock().expect("the pushes");
+        let place = |line: String| {
+            let (tag, digest) = line.rsplit_once(" at ").expect("a tag and its digest");
+            let at = pushed.iter().position(|known| known == digest);
+            (tag.to_owned(), at.unwrap_or_else(|| panic!("{line}: nobody pushed that")))
+        };
+        lines.into_iter().map(place).collect()
+    };
+    push("stays");
+    let is_over = AtomicBool::new(false);
+    let mut raced = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                push(&format!("new-{number}"));
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let _over = Over(&is_over);
+        for _ in 0..5 {
+            let (before, store, after) = (read("api"), read("store"), read("api"));
+            for (tag, at) in &store {
+                let (first, last) = (before.get(tag).unwrap_or(at), after.get(tag));
+                let raced = format!(
+                    "`{tag}` raced: at image {at} in the store, {first} before by the registry, {last:?} after"
+                );
+                assert!(first <= at && last.is_some_and(|last| at <= last), "{raced}");
+            }
+            let lost: Vec<_> = before.keys().filter(|tag| !store.contains_key(*tag)).collect();
+            assert!(lost.is_empty(), "in the registry before, and not in the store: {lost:?}");
+            raced += usize::from(before != after);
+        }
+    });
+    assert!(raced > 0, "nothing raced");
+    assert_eq!(read("api"), read("store"));
+}
+
+/// Whatever happens, the pushes end.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,9 +4,9 @@
 use crate::cli::Format;
 use crate::collect;
 use crate::error::{self, Failure};
-use crate::outcome::Collection;
 use crate::leftovers::Counts;
 use crate::model::ByteSize;
+use crate::outcome::Collection;
 use crate::plan::{Left, Plan, Request};
 use crate::report::{self, Ended};
 use crate::site::Site;

@@ -247,8 +247,7 @@ impl World {
                 .collect(),
             ..bare(name)
         };
-        let facts =
-            ImageFacts { created: created.map(Box::from), platform: None, labels: Arc::default() };
+        let facts = ImageFacts { created: created.map(Box::from), platform: None, labels: Arc::default() };
         self.view(repository).facts.insert(digest_of(name), Ok(facts));
         self.insert(repository, name, manifest);
         self
