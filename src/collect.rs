@@ -48,6 +48,11 @@ pub(crate) async fn survey(site: &Site) -> anyhow::Result<CollectorRun> {
     Box::pin(site.engine.survey(&site.container, &site.store)).await
 }
 
+/// Where nothing could be collected, it is said before there is anything to collect.
+pub(crate) async fn refuse_unfit(site: &Site) -> anyhow::Result<()> {
+    site.engine.refuse_unfit(&site.container, &site.store, Manner::Live).await
+}
+
 /// The registry's door, seen from outside.
 pub(crate) struct Doors<P, A> {
     /// Whether who serves now can be shown to refuse pushes; `false`: nobody answers yet.

@@ -21,7 +21,10 @@ impl Change {
         let planned = Planned::of(&plan, self.output.format);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
             let (left, bytes) = match planned.estimate.left {
-                Some(left) => (left, planned.estimate.uploads),
+                Some(left) => {
+                    session.unless_cancelled(collect::refuse_unfit(site)).await?;
+                    (left, planned.estimate.uploads)
+                }
                 None => self.look(session, site, &planned).await?,
             };
             let Left { blobs, repositories, uploads } = left;
@@ -80,6 +83,7 @@ impl Change {
             _ => return Ok(false),
         };
         if let Some(left) = plan.estimate.left {
+            session.unless_cancelled(collect::refuse_unfit(site)).await?;
             return blocked(&plan.blockers).map_or(Ok(!left.is_nothing()), |refusal| Err(refusal.into()));
         }
         let planned = Planned::of(plan, self.output.format);
