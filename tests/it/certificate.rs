@@ -38,3 +38,26 @@ fn a_collector_that_goes_wrong_without_a_word_sweeps_nothing() {
         }
     }
 }
+
+#[test]
+fn where_the_files_show_no_garbage_no_collector_is_asked() {
+    let registry = Arc::new(FakeRegistry::spawn());
+    for tag in ["1", "2", "3"] {
+        registry.image("app", tag, CREATED, &["base", tag]);
+    }
+    let engine = FakeEngine::spawn(registry.clone());
+    // It would name what is kept.
+    engine.ails(Ailment::StopsMarking);
+    let starts = engine.starts(REGISTRY);
+    let tool = Tool::new().env("DOCKER_HOST", engine.host()).env("REGISTRY_PRUNE_TEST_TIMES", "fast");
+    for (words, said) in [
+        (["gc", "--force"], "There is no garbage to collect"),
+        (["prune", "--force"], "There is no garbage to collect"),
+        (["gc", "--dry-run"], "would remove 0 blobs"),
+    ] {
+        tool.on(&registry, &words).exits(0).says(said);
+    }
+    tool.on(&registry, &["gc", "--dry-run", "--source", "api"]).exits(0).never_says("would remove 0 blobs");
+    assert_eq!((engine.starts(REGISTRY), engine.others()), (starts, Vec::new()));
+    assert_eq!(engine.alarms(), [""; 0]);
+}
