@@ -76,7 +76,8 @@ fn plan(registry: &Registry, source: &str, size: usize) -> Vec<String> {
         "--dry-run",
     ]);
     // The engine loses lines of a long log.
-    let requests = requests(registry).checked_sub(asked).filter(|_| asked < MANY && (size <= MANY || source == "store"));
+    let requests =
+        requests(registry).checked_sub(asked).filter(|_| asked < MANY && (size <= MANY || source == "store"));
     println!(
         "  {source:6} {:6.2} s, peak memory {:6.1} MB, {} requests to the registry",
         run.seconds,

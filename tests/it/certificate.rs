@@ -61,3 +61,23 @@ fn where_the_files_show_no_garbage_no_collector_is_asked() {
     assert_eq!((engine.starts(REGISTRY), engine.others()), (starts, Vec::new()));
     assert_eq!(engine.alarms(), [""; 0]);
 }
+
+#[test]
+fn a_dry_run_says_what_a_collection_then_takes() {
+    let registry = Arc::new(FakeRegistry::spawn());
+    registry.image("app", "kept", CREATED, &["base", "kept"]);
+    let gone = registry.image("app", "gone", CREATED, &["base", "gone"]);
+    registry.change(|contents| {
+        let app = contents.repository("app");
+        app.tags.remove("gone");
+        app.manifests.remove(&gone);
+    });
+    let engine = FakeEngine::spawn(registry.clone());
+    let tool = Tool::new().env("DOCKER_HOST", engine.host()).env("REGISTRY_PRUNE_TEST_TIMES", "fast");
+    let told = tool.on(&registry, &["gc", "--dry-run"]).exits(0);
+    let size = told.stderr.split_once("would remove 2 blobs that nothing refers to, ");
+    let (_, size) = size.unwrap_or_else(|| panic!("no size\n{told}"));
+    let size = size.lines().next().unwrap_or_default().trim_end_matches('.');
+    let reclaimed = format!("Total reclaimed space: {size}");
+    tool.on(&registry, &["gc", "--force"]).exits(0).says("2 blobs removed").says(&reclaimed);
+}

@@ -16,7 +16,7 @@ use crate::commands::Session;
 use crate::commands::session::Place;
 
 impl Change {
-    /// What a run would do beyond the plan that was shown: what the collector says it would remove.
+    /// What a run would do beyond the plan that was shown: what a collection would remove.
     pub(super) async fn dry_run(&self, session: &Session, place: &Place, plan: Plan) -> anyhow::Result<u8> {
         let planned = Planned::of(&plan, self.output.format);
         if let (Place::Here(site), false) = (place, plan.has_steps()) {
@@ -28,7 +28,11 @@ impl Change {
                 None => self.look(session, site, &planned).await?,
             };
             let Left { blobs, repositories, uploads } = left;
-            session.ui.say(&format!("The collector would remove {blobs} blobs that nothing refers to."));
+            let size =
+                planned.estimate.left.map_or_else(String::new, |_| format!(", {}", planned.estimate.garbage));
+            session
+                .ui
+                .say(&format!("The collector would remove {blobs} blobs that nothing refers to{size}."));
             if repositories > 0 || uploads > 0 {
                 session.ui.say(&format!(
                     "Repositories without images that would go: {repositories}; unfinished uploads: {uploads}, {bytes}."
