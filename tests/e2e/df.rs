@@ -136,3 +136,29 @@ fn unique_is_what_a_deletion_frees_to_the_byte() {
     }
     registry.assert_pulls("app", ["2"]);
 }
+
+/// The store is walked in several parts at the same time: what looks like one of them lies in another.
+#[test]
+fn whatever_lies_where_it_is_counted_once() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    registry.client.push("app", &["_layers", "_uploads", "index"], &Recipe::new("in parts").build());
+    for folder in [
+        "_manifests/tags/x",
+        "blobs/_manifests/tags/x",
+        "other/_manifests/tags/x/_layers/y",
+        "repositories/_manifests/tags/x",
+        "repositories/app/_manifests/tags_x/deep/_layers/y",
+        "repositories/app/_manifests/tags/x/_uploads/_manifests/tags/y",
+        "repositories/app/_layers/x/_manifests/tags/y/_layers/z",
+        "repositories/app/_uploads/x/_manifests/tags/y",
+        "repositories/app/_manifests/revisions/x/_manifests/tags/y",
+        "repositories/tags/_manifests/tags/revisions/_manifests/revisions/x",
+    ] {
+        registry.shell(&format!("mkdir -p {STORE}/{folder} && echo x > {STORE}/{folder}/file"));
+        let (told, measured) = (number(&df(&registry)["onDisk"]["bytes"]) / 1024, disk_usage(&registry));
+        assert_eq!(told, measured, "with {folder}: KiB told, and KiB by du");
+    }
+}

@@ -24,8 +24,8 @@ const WALKS: [(&str, &str); 3] = [
     ),
     (
         ".",
-        r"-path ./blobs -prune -o -path '*/_manifests/tags*' ! -path '*/_layers/*' ! -path '*/_manifests/revisions/*' \
-            ! -path '*/_uploads/*' -prune -o",
+        r"-path ./blobs -prune -o -path './repositories/*' -path '*/_manifests/tags*' ! -path '*/_layers/*' \
+            ! -path '*/_manifests/revisions/*' ! -path '*/_uploads/*' -prune -o",
     ),
 ];
 /// What tags were at before takes more files than what they are at.
