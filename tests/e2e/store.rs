@@ -312,6 +312,25 @@ fn an_image_without_tools_is_read_by_its_archive() {
     assert!(registry.requests().len() - before > 20, "it was to be asked by its API");
 }
 
+/// As the kernel does when memory runs out: what was told by then is not the store.
+#[test]
+fn a_walk_that_is_killed_is_not_taken_for_the_whole_store() {
+    if left_out() {
+        return;
+    }
+    let registry = Registry::start();
+    fill(&registry, 3);
+    let whole = tags(&registry, "api");
+    // The shell has its own `find`, so it is the shell that is killed.
+    let shell = "#!/bin/busybox ash\n\
+                 case $2 in *'exec find'*) busybox ash \"$@\" | busybox head -n 9; kill -9 $$;; esac\n\
+                 exec busybox ash \"$@\"\n";
+    registry.shell(&format!("cat > /tmp/sh <<'end'\n{shell}end\nchmod +x /tmp/sh && mv /tmp/sh /bin/sh"));
+    let words = ["ls", "--source", "store", "--registry", &registry.address];
+    Tool::standalone().run(&words).exits(1).says("`find` ended with 137");
+    assert_eq!(tags(&registry, "auto"), whole);
+}
+
 #[test]
 fn a_container_that_is_another_registry_is_not_read_in_its_place() {
     if left_out() {

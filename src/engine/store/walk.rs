@@ -129,6 +129,10 @@ impl OpenStore<'_> {
         if matches!(finished.exit_code, NOT_EXECUTABLE | NOT_FOUND) || !has_time {
             return Ok(Walked::NoTools);
         }
+        // It is 1 when something went meanwhile; a walk that was killed has not told everything.
+        if !matches!(finished.exit_code, 0 | 1) {
+            bail!("the store could not be listed: `find` ended with {}", finished.exit_code);
+        }
         Ok(Walked::Told { complaints: finished.stderr })
     }
 
